@@ -152,6 +152,7 @@ async fn nothing_bypasses_row_level_security() {
             "held_postbacks: DELETE INSERT SELECT UPDATE",
             "ingest_cursors: INSERT SELECT UPDATE",
             "ledger_entries: INSERT",
+            "network_events: SELECT UPDATE",
             "nodes: DELETE INSERT SELECT UPDATE",
             "postbacks: DELETE INSERT SELECT UPDATE",
             "quarantine: INSERT",

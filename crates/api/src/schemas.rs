@@ -69,8 +69,8 @@ words! {
     CallMethod = delivery::CallMethod::ALL;
     /// State of a delivery.
     DeliveryState = delivery::deliveries::DeliveryState::ALL;
-    /// Event of a conversion.
-    EventKind = conversions::EventKind::ALL;
+    /// Event that a destination can get: of a conversion, or for webhooks only, of the network.
+    DeliveryEvent = delivery::DeliveryEvent::ALL;
     /// Status of a conversion.
     ConversionStatus = conversions::ConversionStatus::ALL;
     /// Evidence that attributed a conversion to an affiliate.

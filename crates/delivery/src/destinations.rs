@@ -4,7 +4,6 @@ mod checks;
 mod settings;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use conversions::EventKind;
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -16,6 +15,7 @@ use serde_json::Value;
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Scope, Secret};
 
+use crate::content::DeliveryEvent;
 use crate::message::Target;
 use crate::send::CallMethod;
 use crate::signature::SigningSecret;
@@ -112,7 +112,7 @@ pub struct Destination {
 impl Destination {
     /// Kinds of events that are delivered.
     #[must_use]
-    pub fn events(&self) -> Vec<EventKind> {
+    pub fn events(&self) -> Vec<DeliveryEvent> {
         self.events
             .split(',')
             .filter_map(|word| word.parse().ok())

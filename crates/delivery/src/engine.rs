@@ -27,7 +27,7 @@ use crate::message::Writer;
 use crate::notices;
 use crate::retention;
 use crate::send::Caller;
-use claim::Job;
+use claim::{Job, Turn};
 use mark::{Attempt, mark};
 
 /// Longest time between looks at the queue without a signal: signals are lost while their connection is broken.
@@ -165,7 +165,7 @@ impl Sender {
 
     async fn attempt(&self, job: Job) -> Attempt {
         let now = clock::now();
-        match self.writer.call(&job.target, &job.facts, now) {
+        match self.writer.call(&job.target, &job.content, now) {
             Ok(call) => {
                 let outcome = self.caller.call(&call).await;
                 let label = if outcome.is_delivered() { DELIVERED } else { FAILED };
@@ -269,18 +269,18 @@ impl Dispatcher {
     /// First attempts before retries.
     async fn claim(&mut self, client: &mut IngestClient) -> Result<usize, BatchError> {
         let mut claimed = 0;
-        for is_retry in [false, true] {
+        for turn in [Turn::Network, Turn::First, Turn::Retries] {
             let busy: usize = self.in_flight.values().sum();
             let free = MAX_IN_FLIGHT.saturating_sub(busy);
             if free == 0 {
                 break;
             }
             let transaction = client.begin().await?;
-            let jobs = claim::claim(transaction.tx(), is_retry, free, &self.in_flight).await?;
+            let jobs = claim::claim(transaction.tx(), turn, free, &self.in_flight).await?;
             transaction.commit().await?;
             claimed += jobs.len();
             for job in jobs {
-                if job.facts.lacks_click {
+                if job.content.lacks_click() {
                     continue;
                 }
                 *self.in_flight.entry(job.destination()).or_default() += 1;

@@ -6,6 +6,7 @@
 
 mod connector;
 pub mod consumers;
+mod content;
 pub mod deliveries;
 pub mod destinations;
 mod engine;
@@ -21,6 +22,7 @@ pub mod stream;
 mod tester;
 mod value_maps;
 
+pub use content::{Content, DeliveryEvent, NetworkFacts};
 pub use engine::{Engine, EngineSettings, claim_statement};
 pub use facts::{Facts, SCHEMA_VERSION, example};
 pub use guard::{Allowed, Guard, Refused};

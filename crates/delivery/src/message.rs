@@ -10,6 +10,7 @@ use serde_json::Value;
 use tenancy::Secret;
 use url::Url;
 
+use crate::content::Content;
 use crate::destinations::{self, DestinationKind};
 use crate::facts::{Facts, Wording};
 use crate::send::{Call, CallMethod};
@@ -68,15 +69,18 @@ impl Writer {
     ///
     /// # Errors
     /// Sentence about settings that yield no call.
-    pub fn call(&self, target: &Target, facts: &Facts, now: DateTime<Utc>) -> Result<Call, String> {
+    pub fn call(&self, target: &Target, content: &Content, now: DateTime<Utc>) -> Result<Call, String> {
         let full = match &target.sealed_url {
             None => target.url.clone(),
             Some(sealed) => destinations::open_text(&self.secret, target.network_id, sealed)
                 .ok_or("The stored URL cannot be decrypted; save it again.")?,
         };
-        match target.kind {
-            DestinationKind::Postback => self.postback(target, &full, facts),
-            DestinationKind::Webhook => self.webhook(target, &full, facts, now),
+        match (target.kind, content) {
+            (DestinationKind::Webhook, content) => self.webhook(target, &full, content, now),
+            (DestinationKind::Postback, Content::Conversion(facts)) => self.postback(target, &full, facts),
+            (DestinationKind::Postback, Content::Network(_)) => {
+                Err("A tracker gets no events of the network; remove them from its settings.".to_owned())
+            }
         }
     }
 
@@ -108,9 +112,15 @@ impl Writer {
         })
     }
 
-    fn webhook(&self, target: &Target, url: &str, facts: &Facts, now: DateTime<Utc>) -> Result<Call, String> {
-        let body = facts.to_json(&self.click_ids).to_string().into_bytes();
-        let (id, timestamp) = (facts.delivery_id.to_string(), now.timestamp());
+    fn webhook(
+        &self,
+        target: &Target,
+        url: &str,
+        content: &Content,
+        now: DateTime<Utc>,
+    ) -> Result<Call, String> {
+        let body = content.to_json(&self.click_ids).to_string().into_bytes();
+        let (id, timestamp) = (content.delivery_id().to_string(), now.timestamp());
         let former = target
             .former_secret
             .as_ref()

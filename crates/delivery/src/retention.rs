@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::sql_types::{Integer, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use schema::{Db, DbError, DeliveryId, NetworkId};
+use tenancy::network_events;
 
 /// Time for which finished deliveries, their attempts, and events are kept.
 const KEPT: TimeDelta = TimeDelta::days(90);
@@ -24,5 +25,6 @@ pub async fn remove_old(db: &Db, network_id: NetworkId, now: DateTime<Utc>) -> R
         .execute(&mut *conn)
         .await?;
     conversions::remove_old_events(&mut conn, now - KEPT).await?;
+    network_events::remove_old(&mut conn, now - KEPT).await?;
     conn.commit().await
 }

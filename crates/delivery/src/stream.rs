@@ -10,13 +10,16 @@ use std::str::FromStr;
 
 use campaigns::ClickIds;
 use chrono::{DateTime, Utc};
-use conversions::EventKind;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
-use schema::{BASE32, NetworkConn, conversion_events, destinations, event_consumers, event_streams};
+use schema::{
+    BASE32, NetworkConn, NetworkEventId, conversion_events, destinations, event_consumers, event_streams,
+    network_events,
+};
 use serde_json::Value;
 
+use crate::content::{Content, DeliveryEvent, NetworkFacts};
 use crate::facts::{COLUMNS, Facts, JOINS};
 
 /// Beginning of the text form of a cursor.
@@ -101,22 +104,18 @@ impl FromStr for Place {
 /// Event of the stream.
 #[derive(Debug, Clone)]
 pub struct StreamEvent {
+    /// Identity of the event, by which a repetition is recognised: its conversion and version, or its ID.
+    pub id: String,
     /// Cursor behind the event.
     pub cursor: Cursor,
-    facts: Facts,
+    content: Content,
 }
 
 impl StreamEvent {
-    /// Identity of the event, by which a repetition is recognised: its conversion and version.
-    #[must_use]
-    pub fn id(&self) -> String {
-        format!("{}.{}", self.facts.conversion_id, self.facts.version)
-    }
-
     /// Event as in webhooks.
     #[must_use]
     pub fn to_json(&self, click_ids: &ClickIds) -> Value {
-        self.facts.to_json(click_ids)
+        self.content.to_json(click_ids)
     }
 }
 
@@ -191,33 +190,108 @@ impl Extent {
 /// Cursor behind the event at a position, also if the event was removed.
 pub(crate) async fn cursor_behind(conn: &mut NetworkConn, position: i64) -> QueryResult<Cursor> {
     let network_id = conn.network_id();
-    let queued_at: Option<Option<DateTime<Utc>>> = conversion_events::table
+    let of_conversion = conversion_events::table
         .filter(conversion_events::network_id.eq(network_id))
         .filter(conversion_events::position.eq(position))
-        .select(conversion_events::queued_at)
-        .first(&mut **conn)
-        .await
-        .optional()?;
+        .select(conversion_events::queued_at);
+    let of_network = network_events::table
+        .filter(network_events::network_id.eq(network_id))
+        .filter(network_events::position.eq(position))
+        .select(network_events::queued_at);
+    let mut queued_at: Option<Option<DateTime<Utc>>> = of_conversion.first(&mut **conn).await.optional()?;
+    if queued_at.is_none() {
+        queued_at = of_network.first(&mut **conn).await.optional()?;
+    }
     Ok(match queued_at.flatten() {
         Some(queued_at) => Cursor::behind(position, queued_at),
         None => Cursor { position, check: 0 },
     })
 }
 
+/// Columns before those of the content; an event of the stream has no delivery.
+const HEAD: &str = "e.position, e.queued_at, '00000000-0000-0000-0000-000000000000'::uuid AS delivery_id";
 /// The range of the index; kinds of events are filtered within it.
-const READ: &str =
-    "SELECT e.position, e.queued_at, '00000000-0000-0000-0000-000000000000'::uuid AS delivery_id, ";
-const WHERE: &str = "WHERE e.network_id = $1 AND e.position > $2 AND e.position <= $3
-    AND ($4 IS NULL OR e.kind = ANY($4)) ORDER BY e.position LIMIT $5";
+const RANGE: &str =
+    "WHERE e.network_id = $1 AND e.position > $2 AND e.position <= $3 AND ($4 IS NULL OR e.kind = ANY($4))
+    ORDER BY e.position LIMIT $5";
 
 #[derive(QueryableByName)]
-struct Row {
+struct ConversionRow {
     #[diesel(sql_type = BigInt)]
     position: i64,
     #[diesel(sql_type = Timestamptz)]
     queued_at: DateTime<Utc>,
     #[diesel(embed)]
     facts: Facts,
+}
+
+#[derive(QueryableByName)]
+struct NetworkRow {
+    #[diesel(sql_type = BigInt)]
+    position: i64,
+    #[diesel(sql_type = Timestamptz)]
+    queued_at: DateTime<Utc>,
+    #[diesel(sql_type = SqlUuid)]
+    id: NetworkEventId,
+    #[diesel(embed)]
+    facts: NetworkFacts,
+}
+
+impl From<ConversionRow> for StreamEvent {
+    fn from(row: ConversionRow) -> Self {
+        Self {
+            id: format!("{}.{}", row.facts.conversion_id, row.facts.version),
+            cursor: Cursor::behind(row.position, row.queued_at),
+            content: Content::Conversion(row.facts),
+        }
+    }
+}
+
+impl From<NetworkRow> for StreamEvent {
+    fn from(row: NetworkRow) -> Self {
+        Self {
+            id: row.id.to_string(),
+            cursor: Cursor::behind(row.position, row.queued_at),
+            content: Content::Network(row.facts),
+        }
+    }
+}
+
+/// Events behind a position up to another, in their order, at most `limit`.
+async fn events_between(
+    conn: &mut NetworkConn,
+    (after, end): (i64, i64),
+    events: Option<&[DeliveryEvent]>,
+    limit: i64,
+) -> QueryResult<Vec<StreamEvent>> {
+    let network_id = conn.network_id();
+    let words: Option<Vec<&str>> = events.map(|events| events.iter().map(|event| event.as_str()).collect());
+    let query = |sql: String| {
+        diesel::sql_query(sql)
+            .bind::<Integer, _>(network_id)
+            .bind::<BigInt, _>(after)
+            .bind::<BigInt, _>(end)
+            .bind::<Nullable<Array<Text>>, _>(words.clone())
+            .bind::<BigInt, _>(limit)
+    };
+    let of_conversions: Vec<ConversionRow> = query(format!(
+        "SELECT {HEAD}, {COLUMNS} FROM conversion_events e {JOINS} {RANGE}"
+    ))
+    .load(&mut **conn)
+    .await?;
+    let of_network: Vec<NetworkRow> = query(format!(
+        "SELECT {HEAD}, e.id, e.kind, e.at, e.data FROM network_events e {RANGE}"
+    ))
+    .load(&mut **conn)
+    .await?;
+    let mut found: Vec<StreamEvent> = of_conversions
+        .into_iter()
+        .map(StreamEvent::from)
+        .chain(of_network.into_iter().map(StreamEvent::from))
+        .collect();
+    found.sort_by_key(|event| event.cursor.position);
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(found)
 }
 
 /// Page of at most `limit` events of these kinds; without kinds, of all. An event whose click is not stored yet ends the
@@ -228,7 +302,7 @@ struct Row {
 pub async fn read(
     conn: &mut NetworkConn,
     place: Place,
-    kinds: Option<&[EventKind]>,
+    events: Option<&[DeliveryEvent]>,
     limit: usize,
 ) -> Result<StreamPage, StreamError> {
     check_is_stored(conn).await?;
@@ -239,42 +313,27 @@ pub async fn read(
         Place::Behind(cursor) => cursor,
     };
     extent.check(conn, after).await?;
-    let network_id = conn.network_id();
-    let words: Option<Vec<&str>> = kinds.map(|kinds| kinds.iter().map(|kind| kind.as_str()).collect());
-    let rows: Vec<Row> = diesel::sql_query(format!(
-        "{READ}{COLUMNS} FROM conversion_events e {JOINS} {WHERE}"
-    ))
-    .bind::<Integer, _>(network_id)
-    .bind::<BigInt, _>(after.position)
-    .bind::<BigInt, _>(extent.position)
-    .bind::<Nullable<Array<Text>>, _>(words)
-    .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1)
-    .load(&mut **conn)
-    .await?;
-    // Rows that the retention removed meanwhile are not passed over silently.
+    let rows = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
+    let mut found = events_between(conn, (after.position, extent.position), events, rows).await?;
+    // Events that the retention removed meanwhile are not passed over silently.
     if after.position < Extent::of(conn).await?.removed {
         return Err(StreamError::Expired);
     }
-    let complete = rows.iter().take_while(|row| !row.facts.lacks_click).count();
-    let is_cut = complete < rows.len();
-    let has_more = complete > limit;
-    let events: Vec<StreamEvent> = rows
-        .into_iter()
-        .take(complete.min(limit))
-        .map(|row| StreamEvent {
-            cursor: Cursor::behind(row.position, row.queued_at),
-            facts: row.facts,
-        })
-        .collect();
-    let next = match events.last() {
-        Some(last) if has_more || is_cut => last.cursor,
-        None if is_cut => after,
+    let total = found.len();
+    let complete = found
+        .iter()
+        .take_while(|event| !event.content.lacks_click())
+        .count();
+    found.truncate(complete.min(limit));
+    let next = match found.last() {
+        Some(last) if found.len() < total => last.cursor,
+        None if total > 0 => after,
         _ => cursor_behind(conn, extent.position).await?,
     };
     Ok(StreamPage {
-        events,
+        has_more: complete > limit,
+        events: found,
         next,
-        has_more,
     })
 }
 

@@ -705,9 +705,9 @@ diesel::table! {
         id -> Uuid,
         /// Destination.
         destination_id -> Int4,
-        /// Conversion of the event.
-        conversion_id -> Uuid,
-        /// Version of the conversion after the event; with the conversion, the event.
+        /// Conversion of the event; NULL for an event of the network.
+        conversion_id -> Nullable<Uuid>,
+        /// Version of the conversion after the event; with the conversion, the event. 0 for an event of the network.
         version -> Int4,
         /// Kind of the event.
         event -> Text,
@@ -729,6 +729,8 @@ diesel::table! {
         code -> Nullable<Int4>,
         /// Reason why the last attempt failed; NULL if it did not.
         problem -> Nullable<Text>,
+        /// Event of the network; NULL for an event of a conversion.
+        event_id -> Nullable<Uuid>,
     }
 }
 
@@ -1213,6 +1215,28 @@ diesel::table! {
         created_at -> Timestamptz,
         /// Time of removal; NULL while active. Rows are never deleted, because the audit log refers to them.
         ended_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Events of networks that are about no conversion, stored by the transaction that causes them if the network has destinations or event consumers.
+    network_events (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the event (evt_…); sorts by time.
+        id -> Uuid,
+        /// affiliate.applied: an application arrived. integration.failing: an alert about an advertiser opened. integration.recovered: it is over.
+        kind -> Text,
+        /// Time of the event.
+        at -> Timestamptz,
+        /// Content of the event, as webhooks carry it.
+        data -> Jsonb,
+        /// True once its deliveries are queued.
+        is_queued -> Bool,
+        /// Position in the stream of the network; NULL before its deliveries are queued.
+        position -> Nullable<Int8>,
+        /// Time at which it got its position; NULL without one.
+        queued_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -1923,6 +1947,7 @@ diesel::joinable!(landing_pages -> networks (network_id));
 diesel::joinable!(mailed_links -> people (person_id));
 diesel::joinable!(memberships -> networks (network_id));
 diesel::joinable!(memberships -> people (person_id));
+diesel::joinable!(network_events -> networks (network_id));
 diesel::joinable!(network_slugs -> networks (network_id));
 diesel::joinable!(operator_log -> people (person_id));
 diesel::joinable!(promoters -> networks (network_id));
@@ -1984,6 +2009,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     ledger_entries,
     mailed_links,
     memberships,
+    network_events,
     network_slugs,
     networks,
     nodes,

@@ -62,7 +62,7 @@ resource! {
         /// with the name of a secret; sent back, it keeps that value.
         url: String as schemas::TemplateUrl,
         /// Events that are delivered.
-        events: Vec<String> as Vec<schemas::EventKind>,
+        events: Vec<String> as Vec<schemas::DeliveryEvent>,
     }
     may {
         /// `GET`, the default, or `POST`: then the parameters are sent in the body. Webhooks are always sent by POST.

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::rt::time::{Instant, sleep_until};
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
-use conversions::EventKind;
+use delivery::DeliveryEvent;
 use delivery::consumers::{self, ConsumerError, ConsumerName};
 use delivery::stream::{self, Place, StreamError, StreamEvent, StreamPage};
 use schema::clock;
@@ -27,8 +27,6 @@ use crate::state::Api;
 const MAX_WAIT_SECONDS: i64 = 30;
 /// Interval of looks at the stream while a request waits: signals can be lost, and an event can wait for its click.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// Beginning of the types of the stream.
-const TYPE_PREFIX: &str = "conversion.";
 
 /// A page of events.
 #[derive(Serialize, ToSchema)]
@@ -45,7 +43,7 @@ pub(crate) struct EventPage {
 /// An event.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Event {
-    /// Identity of the event: its conversion and version. The same if the event comes again.
+    /// Identity of the event, the same if the event comes again: its conversion and version, or an ID.
     #[schema(value_type = schemas::Text)]
     id: String,
     /// Cursor behind the event.
@@ -60,14 +58,14 @@ pub(crate) struct Event {
 /// Body of an event.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EventBody {
-    /// `conversion.` and the kind of the event.
+    /// `conversion.` and the kind of the event, `affiliate.applied`, `integration.failing` or `integration.recovered`.
     #[schema(value_type = schemas::Text)]
     r#type: String,
     /// Time of the event.
     timestamp: DateTime<Utc>,
     /// Version of the schema of `data`.
     schema: u32,
-    /// Conversion after the event, as in webhooks: see the guide of deliveries.
+    /// Conversion after the event, or the content of another event, as in webhooks: see the guide of deliveries.
     #[schema(value_type = Object)]
     data: Value,
 }
@@ -75,7 +73,7 @@ pub(crate) struct EventBody {
 impl Event {
     fn new(event: &StreamEvent, api: &Api) -> Self {
         Self {
-            id: event.id(),
+            id: event.id.clone(),
             cursor: event.cursor.to_string(),
             body: event.to_json(api.tracker.click_ids()),
         }
@@ -129,25 +127,19 @@ fn place(field: &str, text: &str) -> Result<Place, ApiError> {
         .map_err(|unknown: stream::UnknownCursor| ApiError::field(field, unknown.to_string()))
 }
 
-fn kinds(types: &str) -> Result<Vec<EventKind>, ApiError> {
-    let kind = |word: &str| {
-        let word = word.trim();
-        let kind = word.strip_prefix(TYPE_PREFIX).and_then(|kind| kind.parse().ok());
-        kind.ok_or_else(|| {
-            let known: Vec<String> = EventKind::ALL
-                .iter()
-                .map(|kind| format!("{TYPE_PREFIX}{kind}"))
-                .collect();
+fn events_of(types: &str) -> Result<Vec<DeliveryEvent>, ApiError> {
+    let event = |word: &str| {
+        DeliveryEvent::of_type(word.trim()).ok_or_else(|| {
+            let known: Vec<String> = DeliveryEvent::ALL.iter().map(|event| event.type_text()).collect();
             ApiError::field("types", format!("Unknown type. Known are {}.", known.join(", ")))
         })
     };
-    types.split(',').map(kind).collect()
+    types.split(',').map(event).collect()
 }
 
 /// Fetch events
 ///
-/// Events of conversions of the network in their order, each at least once, and none left out: of a conversion, an event
-/// with a higher version never comes before one with a lower version. Begin with an event consumer (`consumer`) or a cursor
+/// Events of the network in their order, each at least once, and none left out: of a conversion, an event with a higher version never comes before one with a lower version. Begin with an event consumer (`consumer`) or a cursor
 /// (`after`), then request each page with `next` of the previous one. With `wait`, a request returns as soon as an event
 /// follows. Events are kept for 90 days; a cursor that is older, or of a time before a restore from a backup, is a 410.
 /// Events are stored once the network has an event consumer or a destination of deliveries; before, this is a 409. Clicks are
@@ -159,7 +151,7 @@ pub(crate) async fn list(
     Params(params): Params<EventParams>,
 ) -> Answer<EventPage> {
     let limit = Window::<stream::Cursor>::of(params.limit, None)?.items();
-    let kinds = params.types.as_deref().map(kinds).transpose()?;
+    let events = params.types.as_deref().map(events_of).transpose()?;
     let wait = params.wait.unwrap_or_default();
     if !(0..=MAX_WAIT_SECONDS).contains(&wait) {
         let message = format!("Enter a number of seconds from 0 to {MAX_WAIT_SECONDS}.");
@@ -189,7 +181,7 @@ pub(crate) async fn list(
     let mut signals = api.tracker.changes().events();
     loop {
         let mut conn = access.network(&api.db).await?;
-        let page = stream::read(&mut conn, place, kinds.as_deref(), limit).await;
+        let page = stream::read(&mut conn, place, events.as_deref(), limit).await;
         conn.commit().await?;
         let page = page?;
         let now = Instant::now();

@@ -1,6 +1,5 @@
 //! Settings of a destination as a form or an API request sends them.
 
-use conversions::EventKind;
 use dialects::Template;
 use schema::{CampaignId, GoalId};
 use serde_json::{Value, json};
@@ -8,6 +7,7 @@ use tenancy::{Draft, check_name, yes_or_empty};
 use url::Url;
 
 use super::DestinationKind;
+use crate::content::DeliveryEvent;
 use crate::guard::Guard;
 use crate::send::CallMethod;
 use crate::value_maps::ValueMaps;
@@ -21,8 +21,8 @@ pub struct DestinationSettings {
     pub campaign_id: Option<CampaignId>,
     /// Goal whose conversions are delivered; `None` for all.
     pub goal_id: Option<GoalId>,
-    /// Kinds of events that are delivered; not empty.
-    pub events: Vec<EventKind>,
+    /// Events that are delivered; not empty.
+    pub events: Vec<DeliveryEvent>,
     /// Method.
     pub method: CallMethod,
     /// URL with macros.
@@ -83,7 +83,7 @@ impl DestinationSettings {
         let name = draft.take("name", check_name);
         let campaign_id = draft.take("campaign", optional);
         let goal_id = draft.take("goal", optional);
-        let events = draft.take("events", check_events);
+        let events = draft.take("events", |text| check_events(text, kind));
         let method = match kind {
             DestinationKind::Postback => draft.take("method", str::parse),
             DestinationKind::Webhook => Some(CallMethod::Post),
@@ -123,18 +123,22 @@ fn optional<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<Option<T>
     text.parse().map(Some).map_err(|error: T::Err| error.to_string())
 }
 
-fn check_events(text: &str) -> Result<Vec<EventKind>, String> {
+fn check_events(text: &str, kind: DestinationKind) -> Result<Vec<DeliveryEvent>, String> {
     let words = text
         .split([',', ' ', '\n'])
         .map(str::trim)
         .filter(|word| !word.is_empty());
-    let mut kinds = words.map(str::parse).collect::<Result<Vec<EventKind>, _>>()?;
-    kinds.sort();
-    kinds.dedup();
-    if kinds.is_empty() {
+    let mut events = words.map(str::parse).collect::<Result<Vec<DeliveryEvent>, _>>()?;
+    events.sort();
+    events.dedup();
+    if events.is_empty() {
         return Err("Choose at least one event.".to_owned());
     }
-    Ok(kinds)
+    let of_network = events.iter().find(|event| !event.is_of_conversion());
+    if let (DestinationKind::Postback, Some(event)) = (kind, of_network) {
+        return Err(format!("{event} is for webhooks only."));
+    }
+    Ok(events)
 }
 
 /// Checks the URL with samples for its macros: none of them can reach the host, which the template forbids.

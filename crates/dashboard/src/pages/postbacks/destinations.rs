@@ -8,7 +8,7 @@ use delivery::deliveries::{self, DeliveryFilter};
 use delivery::destinations::{
     self, Destination, DestinationKind, DestinationSettings, DestinationState, Owner, PausedBecause,
 };
-use delivery::{CallMethod, Tested};
+use delivery::{CallMethod, DeliveryEvent, Tested};
 use dialects::template::{self, Macro};
 use schema::{AffiliateId, DestinationId, NetworkConn};
 use serde::Deserialize;
@@ -335,9 +335,10 @@ impl FormParts {
         let is_chosen = |word: &str| chosen.split([',', ' ']).any(|known| known == word);
         Self {
             is_postback: kind == DestinationKind::Postback,
-            events: conversions::EventKind::ALL
+            events: DeliveryEvent::ALL
                 .iter()
-                .map(|kind| (kind.as_str(), is_chosen(kind.as_str())))
+                .filter(|event| kind == DestinationKind::Webhook || event.is_of_conversion())
+                .map(|event| (event.as_str(), is_chosen(event.as_str())))
                 .collect(),
             methods: Choice::list(
                 CallMethod::ALL.iter().map(|method| (*method, method.as_str())),
