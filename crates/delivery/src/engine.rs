@@ -5,6 +5,7 @@
 //! same ids, when the lease is over.
 
 mod claim;
+mod lateness;
 mod mark;
 mod queue;
 
@@ -22,6 +23,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 pub use claim::claim_statement;
+pub use lateness::{Lateness, SetAlarm};
 
 use crate::message::Writer;
 use crate::notices;
@@ -62,6 +64,8 @@ pub struct EngineSettings {
     pub dashboard_url: String,
     /// Signals of stored events.
     pub signals: EventSignals,
+    /// Alarm of the node about late deliveries.
+    pub set_alarm: SetAlarm,
     /// Background work of the node.
     pub works: Works,
 }
@@ -71,6 +75,8 @@ pub struct Engine {
     stop: Arc<Notify>,
     running: JoinHandle<()>,
     chores: JoinHandle<()>,
+    watch: JoinHandle<()>,
+    lateness: Lateness,
 }
 
 impl Engine {
@@ -92,6 +98,13 @@ impl Engine {
             sent,
         };
         let works = settings.works.clone();
+        let lateness = Lateness::default();
+        let watching = lateness::keep_watch(
+            settings.database_url.clone(),
+            lateness.clone(),
+            settings.set_alarm,
+        );
+        let watch = tokio::spawn(opening.clone().then(watching));
         let dispatcher = Dispatcher {
             url: settings.database_url,
             sender,
@@ -113,12 +126,21 @@ impl Engine {
             stop,
             running,
             chores,
+            watch,
+            lateness,
         }
+    }
+
+    /// Lateness of the queue, as of the last look of this node.
+    #[must_use]
+    pub fn lateness(&self) -> Lateness {
+        self.lateness.clone()
     }
 
     /// Claims nothing more, and waits a few seconds until the calls in flight are recorded.
     pub async fn stop(self) {
         self.chores.abort();
+        self.watch.abort();
         self.stop.notify_one();
         let abort = self.running.abort_handle();
         if tokio::time::timeout(STOP_TIMEOUT, self.running).await.is_err() {

@@ -23,7 +23,7 @@ mod tester;
 mod value_maps;
 
 pub use content::{Content, DeliveryEvent, NetworkFacts};
-pub use engine::{Engine, EngineSettings, claim_statement};
+pub use engine::{Engine, EngineSettings, Lateness, SetAlarm, claim_statement};
 pub use facts::{Facts, SCHEMA_VERSION, example};
 pub use guard::{Allowed, Guard, Refused};
 pub use message::{Target, Writer};

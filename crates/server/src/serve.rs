@@ -191,6 +191,10 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         mailer: settings.mailer.clone(),
         dashboard_url: urls.dashboard.clone(),
         signals: tracker.changes().events(),
+        set_alarm: {
+            let tracker = tracker.clone();
+            Box::new(move |message| tracker.set_alarm("deliveries_late", message))
+        },
         works: tracker.works().clone(),
     };
     let reports = reports::Engine::default();
@@ -266,6 +270,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
             db: db.clone(),
             journal: settings.storage.journal.folder,
             fetches_rates,
+            lateness: engine.lateness(),
             started_at,
         };
         servers.push(spawn(metrics::listen(listener, node)?));

@@ -14,7 +14,7 @@ use crate::message::Target;
 /// Most calls of a node to one destination at once.
 const MAX_PER_DESTINATION: usize = 8;
 /// Number of failures in a row after which a destination gets one call at a time.
-const FAILING_AFTER: usize = 3;
+pub(super) const FAILING_AFTER: usize = 3;
 /// Time for which a claim holds, in seconds: longer than a call takes.
 const LEASE_SECONDS: u32 = 30;
 
@@ -52,7 +52,7 @@ pub(super) enum Turn {
 }
 
 /// Lanes: the destinations that have waiting deliveries, found by jumps along the index.
-fn lanes(condition: &str) -> String {
+pub(super) fn lanes(condition: &str) -> String {
     format!(
         "WITH RECURSIVE lanes AS (
             (SELECT network_id, destination_id FROM deliveries d WHERE d.state = 'waiting' {condition}
