@@ -11,6 +11,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use schema::{clock, text_enum};
+use tenancy::host_checks::Dns;
 use tokio::time::timeout_at;
 use url::Url;
 
@@ -104,16 +105,16 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Creates a client.
+    /// Creates a client that resolves hosts by this DNS.
     ///
     /// # Errors
     /// Returns an error if TLS cannot be configured.
-    pub fn new(guard: Guard) -> Result<Self, tokio_rustls::rustls::Error> {
+    pub fn new(guard: Guard, dns: Dns) -> Result<Self, tokio_rustls::rustls::Error> {
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE)
             .pool_timer(TokioTimer::new())
-            .build(Connector::new(guard.clone())?);
+            .build(Connector::new(guard.clone(), dns)?);
         Ok(Self { client, guard })
     }
 

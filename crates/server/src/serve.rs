@@ -181,7 +181,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         storage: settings.storage.clone(),
         places: settings.places,
     })?;
-    let caller = Caller::new(settings.guard)?;
+    let caller = Caller::new(settings.guard, settings.dns)?;
     let tester = Tester::new(caller.clone(), settings.secret.clone());
     let delivery = EngineSettings {
         database_url,
