@@ -226,6 +226,7 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/tools/templates/{id}/remove", OWN_SAVERS).of(Id::UrlTemplate),
     row("get", "/destinations", CLICKERS),
     row("get", "/destinations/new", LINKERS),
+    row("post", "/destinations/check", LINKERS).saying(&[("url", "https://x.example/?c={none}")]),
     row("post", "/destinations", LINKERS).with(&[("affiliate", Id::Affiliate)]).saying(&[("name", "x"), ("events", "created"), ("method", "GET"), ("url", "https://x.example/")]),
     row("get", "/destinations/{id}", CLICKERS).of(Id::Destination),
     row("post", "/destinations/{id}", LINKERS).of(Id::Destination).saying(&[("name", "x"), ("events", "created"), ("method", "GET"), ("url", "https://x.example/")]),

@@ -67,6 +67,8 @@ words! {
     PausedBecause = delivery::destinations::PausedBecause::ALL;
     /// HTTP method of a delivery.
     CallMethod = delivery::CallMethod::ALL;
+    /// Body of a webhook.
+    BodyFormat = delivery::BodyFormat::ALL;
     /// State of a delivery.
     DeliveryState = delivery::deliveries::DeliveryState::ALL;
     /// Event that a destination can get: of a conversion, or for webhooks only, of the network.

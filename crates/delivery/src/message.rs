@@ -13,6 +13,7 @@ use url::Url;
 use crate::content::Content;
 use crate::destinations::{self, DestinationKind};
 use crate::facts::{Facts, Wording};
+use crate::format::BodyFormat;
 use crate::send::{Call, CallMethod};
 use crate::signature::SigningSecret;
 use crate::value_maps::ValueMaps;
@@ -31,6 +32,8 @@ schema::row! {
         pub kind: DestinationKind,
         /// Method.
         pub method: CallMethod,
+        /// Body of a webhook.
+        pub format: BodyFormat,
         /// URL with macros, without secrets.
         pub url: String,
         /// URL with its secrets, encrypted.
@@ -119,7 +122,12 @@ impl Writer {
         content: &Content,
         now: DateTime<Utc>,
     ) -> Result<Call, String> {
-        let body = content.to_json(&self.click_ids).to_string().into_bytes();
+        let parsed = parse(url)?;
+        let (call_url, body) = match target.format.message(&parsed, content) {
+            Some(message) => message,
+            None => (parsed, content.to_json(&self.click_ids)),
+        };
+        let body = body.to_string().into_bytes();
         let (id, timestamp) = (content.delivery_id().to_string(), now.timestamp());
         let former = target
             .former_secret
@@ -134,8 +142,8 @@ impl Writer {
         let value = |text: String| HeaderValue::try_from(text).map_err(|error| error.to_string());
         Ok(Call {
             method: CallMethod::Post,
-            url: parse(url)?,
-            shown_url: template::without_secrets(url),
+            url: call_url,
+            shown_url: target.format.without_secret(&template::without_secrets(url)),
             headers: vec![
                 (ID, value(id)?),
                 (TIMESTAMP, value(timestamp.to_string())?),

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use campaigns::links;
 use chrono::TimeDelta;
 use delivery::destinations::{self, Destination, DestinationSettings, Owner};
-use delivery::{CallMethod, DeliveryEvent, deliveries};
+use delivery::{BodyFormat, CallMethod, DeliveryEvent, deliveries};
 use schema::{Db, NetworkConn, clock};
 use tenancy::{Author, ChangeError, Scope, Secret};
 use url::Url;
@@ -122,6 +122,7 @@ async fn create(conn: &mut NetworkConn, secret: &Secret, description: &Descripti
             goal_id: None,
             events,
             method,
+            format: BodyFormat::Standard,
             url: format!("{}{path}", description.shop),
             value_maps: "status approved = sale\nstatus pending = lead"
                 .parse()

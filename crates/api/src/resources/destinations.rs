@@ -67,6 +67,9 @@ resource! {
     may {
         /// `GET`, the default, or `POST`: then the parameters are sent in the body. Webhooks are always sent by POST.
         method: String as schemas::CallMethod,
+        /// Body of a webhook: `standard`, the default, for the event as JSON; `slack` or `telegram` for a message. In responses,
+        /// `YOUR_TOKEN` replaces the secret in the path of their URL; sent back, it keeps that secret.
+        format: String as schemas::BodyFormat,
         /// Campaign whose conversions are delivered; null for all.
         campaign: Option<String> as Option<schemas::CampaignId>,
         /// Goal whose conversions are delivered; null for all.
@@ -255,7 +258,8 @@ pub(crate) async fn create(
                 Owner::Affiliate(id)
             }
         };
-        let mut draft = body.value.over(Draft::with([("method", "GET".to_owned())]));
+        let standard = [("method", "GET".to_owned()), ("format", "standard".to_owned())];
+        let mut draft = body.value.over(Draft::with(standard));
         let settings = DestinationSettings::check(&mut draft, kind, api.deliveries.guard());
         let settings = draft.accepted(settings)?;
         let author = access.author();

@@ -93,7 +93,7 @@ fn statement(lane: &str, due: &str, columns: &str, joins: &str) -> String {
             RETURNING d.network_id, d.id, d.destination_id, d.conversion_id, d.version, d.event_id, d.attempts, d.failures
          )
          SELECT d.destination_id, d.attempts + 1, d.failures,
-                d.network_id, s.kind, s.method, s.url, s.sealed_url, s.value_maps, s.sends_order_ids, s.secret,
+                d.network_id, s.kind, s.method, s.format, s.url, s.sealed_url, s.value_maps, s.sends_order_ids, s.secret,
                 s.former_secret, s.former_secret_until,
                 d.id, {columns}
          FROM claimed d

@@ -7,8 +7,9 @@ use chrono_tz::Tz;
 use delivery::deliveries::{self, DeliveryFilter};
 use delivery::destinations::{
     self, Destination, DestinationKind, DestinationSettings, DestinationState, Owner, PausedBecause,
+    UrlFindings,
 };
-use delivery::{CallMethod, DeliveryEvent, Tested};
+use delivery::{BodyFormat, CallMethod, DeliveryEvent, Tested};
 use dialects::template::{self, Macro};
 use schema::{AffiliateId, DestinationId, NetworkConn};
 use serde::Deserialize;
@@ -71,10 +72,7 @@ pub(super) async fn list(mut page: Page<needs::SeeDeliveries>) -> PageResult {
 
 /// `GET /destinations/new`
 pub(super) async fn new(page: Page<needs::ManageDeliveries>, beginning: web::Query<Beginning>) -> PageResult {
-    let kind = match beginning.kind.as_str() {
-        "" => DestinationKind::Postback,
-        word => word.parse().map_err(PageError::BadRequest)?,
-    };
+    let kind = kind_of(&beginning.kind)?;
     let mut draft = DestinationSettings::fresh(kind);
     draft.set("affiliate", beginning.affiliate.clone());
     if let Some(tracker) = template::outgoing().find(|tracker| tracker.dialect.key == beginning.tracker) {
@@ -84,12 +82,24 @@ pub(super) async fn new(page: Page<needs::ManageDeliveries>, beginning: web::Que
     render_form(page, kind, draft).await
 }
 
+/// `POST /destinations/check`: fragment with the problems of a URL, while a user types it.
+pub(super) async fn check(
+    Submitted(page, form): Submitted<needs::ManageDeliveries>,
+    beginning: web::Query<Beginning>,
+) -> PageResult {
+    let kind = kind_of(&beginning.kind)?;
+    let frame = page.commit().await?;
+    let guard = frame.request.dashboard.deliveries.guard();
+    let format = form.get("format").parse().unwrap_or(BodyFormat::Standard);
+    let (url, value_maps) = (form.get("url"), form.get("value_maps"));
+    html(&Check {
+        findings: destinations::look_at_url(url, value_maps, (kind, format), guard),
+    })
+}
+
 /// `POST /destinations`
 pub(super) async fn create(Submitted(mut page, form): Submitted<needs::ManageDeliveries>) -> PageResult {
-    let kind: DestinationKind = match form.get("kind") {
-        "" => DestinationKind::Postback,
-        word => word.parse().map_err(PageError::BadRequest)?,
-    };
+    let kind = kind_of(form.get("kind"))?;
     let mut draft = draft_of(&form);
     let owner = owner(&mut page.conn, &page.actor, kind, &form).await?;
     let tester = page.request.dashboard.deliveries.clone();
@@ -278,6 +288,14 @@ async fn owner(
     }
 }
 
+/// Kind of a new destination; a tracker by default.
+fn kind_of(word: &str) -> Result<DestinationKind, PageError> {
+    match word {
+        "" => Ok(DestinationKind::Postback),
+        word => word.parse().map_err(PageError::BadRequest),
+    }
+}
+
 fn draft_of(form: &PostedForm) -> Draft {
     let mut draft = form.draft("", &DestinationSettings::FIELDS);
     draft.set("events", form.all("events").join(","));
@@ -320,11 +338,21 @@ fn event_words(destination: &Destination) -> String {
     words.join(", ")
 }
 
+fn label_of(format: BodyFormat) -> &'static str {
+    match format {
+        BodyFormat::Standard => "JSON, signed",
+        BodyFormat::Slack => "Slack message",
+        BodyFormat::Telegram => "Telegram message",
+    }
+}
+
 /// Parts of the form that follow from the draft.
 struct FormParts {
+    kind: &'static str,
     is_postback: bool,
     events: Vec<(&'static str, bool)>,
     methods: Vec<Choice>,
+    formats: Vec<Choice>,
     /// Name in braces and meaning of each macro.
     macros: Vec<(String, &'static str)>,
 }
@@ -334,6 +362,7 @@ impl FormParts {
         let chosen = draft.of("events");
         let is_chosen = |word: &str| chosen.split([',', ' ']).any(|known| known == word);
         Self {
+            kind: kind.as_str(),
             is_postback: kind == DestinationKind::Postback,
             events: DeliveryEvent::ALL
                 .iter()
@@ -343,6 +372,10 @@ impl FormParts {
             methods: Choice::list(
                 CallMethod::ALL.iter().map(|method| (*method, method.as_str())),
                 draft.of("method"),
+            ),
+            formats: Choice::list(
+                BodyFormat::ALL.iter().map(|format| (*format, label_of(*format))),
+                draft.of("format"),
             ),
             macros: Macro::all()
                 .map(|one| (format!("{{{}}}", one.name()), one.meaning()))
@@ -462,6 +495,12 @@ struct List {
     may_change: bool,
     may_add_webhooks: bool,
     trackers: Vec<(&'static str, &'static str)>,
+}
+
+#[derive(Template)]
+#[template(path = "postbacks/destinations/check.html")]
+struct Check {
+    findings: UrlFindings,
 }
 
 #[derive(Template)]
