@@ -49,6 +49,7 @@ async fn a_name_that_is_rebound_leads_to_no_other_address() {
         url,
         headers: Vec::new(),
         body: None,
+        problem_in: None,
     };
     let name = "tracker.example";
     dns.addresses(name, &[GOOD]);

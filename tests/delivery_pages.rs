@@ -204,6 +204,79 @@ async fn unknown_macros_are_flagged_while_a_user_types() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_affiliate_tells_advertising_platforms_in_their_words() {
+    let app = TestApp::spawn().await;
+    let receiver = Receiver::start(Behaviour::Answer(r#"{"code":0,"message":"OK"}"#)).await;
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    for (format, query) in [
+        (
+            "meta",
+            "access_token=abc&event_name=Purchase&fbclid={sub1}&value={amount}&currency={currency}&test_event_code=T1",
+        ),
+        (
+            "tiktok",
+            "access_token=abc&pixel=C1&event=CompletePayment&ttclid={sub1}&value={amount}&currency={currency}",
+        ),
+        (
+            "openai",
+            "pid=P1&api_key=abc&type=order_created&oppref={sub1}&amount={amount}&currency={currency}",
+        ),
+    ] {
+        let begun = affiliate
+            .get(&format!("/destinations/new?tracker={format}"))
+            .await
+            .html;
+        assert!(begun.contains("YOUR_TOKEN"), "{begun}");
+        let url = format!("{}/{format}?{query}", receiver.url());
+        let fields = [
+            ("kind", "postback"),
+            ("format", format),
+            ("name", format),
+            ("url", &*url),
+            ("method", "GET"),
+            ("events", "created"),
+        ];
+        let made = affiliate
+            .submit("/destinations/new", "/destinations", &fields)
+            .await;
+        let shown = affiliate.get(see_other(&made)).await.html;
+        assert!(!shown.contains("=abc"), "{shown}");
+    }
+    convert(&app, "A-1").await;
+    let mut received = receiver.wait_for(3).await;
+    received.sort_by(|one, other| one.target.cmp(&other.target));
+    let bodies: Vec<Value> = received
+        .iter()
+        .map(|request| serde_json::from_str(&request.body).unwrap())
+        .collect();
+    let targets: Vec<&str> = received.iter().map(|request| request.target.as_str()).collect();
+    assert_eq!(targets, ["/meta?access_token=abc", "/openai?pid=P1", "/tiktok"]);
+    let event = &bodies[0]["data"][0];
+    assert!(
+        event["user_data"]["fbc"].as_str().unwrap().ends_with(".first"),
+        "{event}"
+    );
+    assert_eq!(
+        (&event["custom_data"]["value"], &bodies[0]["test_event_code"]),
+        (&10.0.into(), &"T1".into())
+    );
+    assert_eq!(received[1].header("authorization"), "Bearer abc");
+    assert_eq!(bodies[1]["events"][0]["data"]["amount"], 1000);
+    assert_eq!(received[2].header("access-token"), "abc");
+    assert_eq!(bodies[2]["data"][0]["user"]["ttclid"], "first");
+    app.eventually("SELECT count(*) FROM deliveries WHERE state = 'delivered'", "3")
+        .await;
+    // TikTok reports errors with the status 200.
+    receiver.behave(Behaviour::Answer(r#"{"code":40001,"message":"Invalid token"}"#));
+    convert(&app, "A-2").await;
+    let problems =
+        "SELECT coalesce(string_agg(problem, ' '), '') FROM delivery_attempts WHERE problem IS NOT NULL";
+    app.eventually(problems, "The answer has the code 40001: Invalid token")
+        .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_can_be_a_message_whose_secret_is_shown_nowhere() {
     let app = TestApp::spawn().await;
     let receiver = Receiver::start(Behaviour::Status(200)).await;

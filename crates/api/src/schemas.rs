@@ -67,7 +67,7 @@ words! {
     PausedBecause = delivery::destinations::PausedBecause::ALL;
     /// HTTP method of a delivery.
     CallMethod = delivery::CallMethod::ALL;
-    /// Body of a webhook.
+    /// Body of the calls of a destination.
     BodyFormat = delivery::BodyFormat::ALL;
     /// State of a delivery.
     DeliveryState = delivery::deliveries::DeliveryState::ALL;

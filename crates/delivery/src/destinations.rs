@@ -84,7 +84,7 @@ pub struct Destination {
     events: String,
     /// Method.
     pub method: CallMethod,
-    /// Body of a webhook.
+    /// Body of the calls.
     pub format: BodyFormat,
     /// URL with macros, without secrets.
     pub url: String,

@@ -1,4 +1,4 @@
-//! Bodies of webhooks: the event as JSON, or a message for people in Slack or Telegram.
+//! Bodies of calls: the usual ones, a message for people in Slack or Telegram, or a conversion for an advertising platform.
 
 use schema::{Currency, Money, text_enum};
 use serde_json::{Value, json};
@@ -6,7 +6,9 @@ use tenancy::network_events::NetworkEventKind;
 use url::Url;
 
 use crate::content::{Content, NetworkFacts};
+use crate::destinations::DestinationKind;
 use crate::facts::Facts;
+use crate::platform;
 
 /// Placeholder for the secret part of a path.
 const PLACEHOLDER: &str = "YOUR_TOKEN";
@@ -18,19 +20,35 @@ const SEND_MESSAGE: &str = "/sendMessage";
 const CHAT: &str = "chat_id";
 
 text_enum! {
-    /// Body of a webhook.
+    /// Body of the calls of a destination.
     pub enum BodyFormat {
-        /// The event as JSON.
+        /// Parameters of a tracker's URL, or the event as JSON.
         Standard = "standard",
         /// Message for an incoming webhook of Slack, and of systems that take the same (Mattermost, Rocket.Chat, Discord with
         /// `/slack` behind its URL).
         Slack = "slack",
         /// Message of a Telegram bot: `https://api.telegram.org/bot…/sendMessage?chat_id=…`.
         Telegram = "telegram",
+        /// Meta's Conversions API.
+        Meta = "meta",
+        /// TikTok's Events API.
+        TikTok = "tiktok",
+        /// Conversions API of OpenAI Ads.
+        OpenAi = "openai",
     }
 }
 
 impl BodyFormat {
+    /// True if destinations of this kind can have it.
+    #[must_use]
+    pub fn is_for(self, kind: DestinationKind) -> bool {
+        match self {
+            Self::Standard => true,
+            Self::Slack | Self::Telegram => kind == DestinationKind::Webhook,
+            Self::Meta | Self::TikTok | Self::OpenAi => kind == DestinationKind::Postback,
+        }
+    }
+
     /// Checks the parts of a URL that the format needs.
     ///
     /// # Errors
@@ -47,7 +65,7 @@ impl BodyFormat {
             Self::Slack if url.path() == "/" => {
                 Err("Enter the whole URL of the incoming webhook, with its path.".to_owned())
             }
-            _ => Ok(()),
+            _ => platform::check(self, url),
         }
     }
 
@@ -73,7 +91,7 @@ impl BodyFormat {
         let path = rest.get(rest.find('/')?..)?;
         let path = path.split(['?', '#']).next()?;
         let secret = match self {
-            Self::Standard => None,
+            Self::Standard | Self::Meta | Self::TikTok | Self::OpenAi => None,
             Self::Slack => path.strip_prefix('/'),
             Self::Telegram => path.strip_prefix(BOT)?.split('/').next(),
         };
@@ -84,7 +102,7 @@ impl BodyFormat {
     pub(crate) fn message(self, url: &Url, content: &Content) -> Option<(Url, Value)> {
         let text = sentence(content);
         match self {
-            Self::Standard => None,
+            Self::Standard | Self::Meta | Self::TikTok | Self::OpenAi => None,
             Self::Slack => {
                 // By Slack's rules for text: these three, and nothing else.
                 let escaped = text

@@ -3,7 +3,7 @@
 use campaigns::ClickIds;
 use chrono::{DateTime, Utc};
 use dialects::Template;
-use dialects::template;
+use dialects::template::{self, Macro};
 use hyper::header::{HeaderName, HeaderValue};
 use schema::NetworkId;
 use serde_json::Value;
@@ -14,6 +14,7 @@ use crate::content::Content;
 use crate::destinations::{self, DestinationKind};
 use crate::facts::{Facts, Wording};
 use crate::format::BodyFormat;
+use crate::platform;
 use crate::send::{Call, CallMethod};
 use crate::signature::SigningSecret;
 use crate::value_maps::ValueMaps;
@@ -32,7 +33,7 @@ schema::row! {
         pub kind: DestinationKind,
         /// Method.
         pub method: CallMethod,
-        /// Body of a webhook.
+        /// Body of the calls.
         pub format: BodyFormat,
         /// URL with macros, without secrets.
         pub url: String,
@@ -106,12 +107,21 @@ impl Writer {
             body = Some(("application/x-www-form-urlencoded", form));
         }
         let id = HeaderValue::try_from(facts.delivery_id.to_string()).map_err(|error| error.to_string())?;
+        let mut headers = vec![(ID, id)];
+        let click_id = facts.value(Macro::ClickId, wording);
+        let to_platform = platform::call(target.format, &parse(&expanded)?, facts, click_id.as_deref())?;
+        if let Some(made) = to_platform {
+            url = made.url;
+            headers.extend(made.headers);
+            body = Some(("application/json", made.body.to_string().into_bytes()));
+        }
         Ok(Call {
             method: target.method,
             url,
             shown_url,
-            headers: vec![(ID, id)],
+            headers,
             body,
+            problem_in: (target.format == BodyFormat::TikTok).then_some(platform::problem_in),
         })
     }
 
@@ -150,6 +160,7 @@ impl Writer {
                 (SIGNATURE, value(signatures.join(" "))?),
             ],
             body: Some(("application/json", body)),
+            problem_in: None,
         })
     }
 }

@@ -54,6 +54,8 @@ pub struct Call {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Type and content of the body, if any.
     pub body: Option<(&'static str, Vec<u8>)>,
+    /// Reason in an answer of 2xx why it is a failure, for receivers that report errors so.
+    pub problem_in: Option<fn(&str) -> Option<String>>,
 }
 
 /// Result of a call.
@@ -147,11 +149,13 @@ impl Caller {
                 // The status decides; an answer that does not end in time is cut off.
                 let mut read = Vec::new();
                 let _ = timeout_at(deadline, read_start(response.into_body(), &mut read)).await;
+                let answer = excerpt(&read);
+                let problem = problem_of_status(code);
                 Outcome {
                     code: Some(code),
-                    problem: problem_of_status(code),
+                    problem: problem.or_else(|| call.problem_in.and_then(|find| find(&answer))),
                     duration: began.elapsed(),
-                    answer: excerpt(&read),
+                    answer,
                     retry_after,
                 }
             }

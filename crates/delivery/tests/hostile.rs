@@ -99,6 +99,7 @@ fn call(url: Url) -> Call {
         url,
         headers: Vec::new(),
         body: None,
+        problem_in: None,
     }
 }
 

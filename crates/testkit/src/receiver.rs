@@ -26,6 +26,8 @@ pub enum Behaviour {
     Endless,
     /// Answers 200 with 64 KiB of gzip that decompress to 64 MiB.
     GzipBomb,
+    /// Answers 200 with this body.
+    Answer(&'static str),
     /// Answers with this status and closes the connection.
     Closing(u16),
     /// Answers 200 after this number of milliseconds.
@@ -175,6 +177,10 @@ async fn serve(mut stream: TcpStream, log: &Mutex<Vec<Received>>, mode: &Mutex<B
                     format!("HTTP/1.1 {status} Test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
                 let _ = stream.write_all(head.as_bytes()).await;
                 return;
+            }
+            Behaviour::Answer(body) => {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all(format!("{head}{body}").as_bytes()).await
             }
             Behaviour::Slow(millis) => {
                 tokio::time::sleep(Duration::from_millis(millis)).await;

@@ -67,8 +67,9 @@ resource! {
     may {
         /// `GET`, the default, or `POST`: then the parameters are sent in the body. Webhooks are always sent by POST.
         method: String as schemas::CallMethod,
-        /// Body of a webhook: `standard`, the default, for the event as JSON; `slack` or `telegram` for a message. In responses,
-        /// `YOUR_TOKEN` replaces the secret in the path of their URL; sent back, it keeps that secret.
+        /// Body of the calls: `standard`, the default, for the parameters of a tracker or the event as JSON. Of a webhook,
+        /// `slack` or `telegram` for a message; in responses, `YOUR_TOKEN` replaces the secret in the path of their URL. Of a
+        /// postback, `meta`, `tiktok` or `openai` for a conversion of that platform, whose values are the parameters of the URL.
         format: String as schemas::BodyFormat,
         /// Campaign whose conversions are delivered; null for all.
         campaign: Option<String> as Option<schemas::CampaignId>,

@@ -29,7 +29,7 @@ pub struct DestinationSettings {
     pub events: Vec<DeliveryEvent>,
     /// Method.
     pub method: CallMethod,
-    /// Body of a webhook.
+    /// Body of the calls.
     pub format: BodyFormat,
     /// URL with macros.
     pub url: String,
@@ -93,14 +93,21 @@ impl DestinationSettings {
         let campaign_id = draft.take("campaign", optional);
         let goal_id = draft.take("goal", optional);
         let events = draft.take("events", |text| check_events(text, kind));
-        let method = match kind {
+        let mut method = match kind {
             DestinationKind::Postback => draft.take("method", str::parse),
             DestinationKind::Webhook => Some(CallMethod::Post),
         };
-        let format = match kind {
-            DestinationKind::Postback => Some(BodyFormat::Standard),
-            DestinationKind::Webhook => draft.take("format", str::parse),
-        };
+        let format = draft.take("format", |text| {
+            let format: BodyFormat = text.parse()?;
+            if format.is_for(kind) {
+                Ok(format)
+            } else {
+                Err(format!("A {kind} has no body of this format."))
+            }
+        });
+        if format.is_some_and(|format| format != BodyFormat::Standard) {
+            method = Some(CallMethod::Post);
+        }
         let url = draft.take("url", |text| {
             check_url(text, kind, format.unwrap_or(BodyFormat::Standard), guard)
         });

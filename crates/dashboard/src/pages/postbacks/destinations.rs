@@ -65,6 +65,9 @@ pub(super) async fn list(mut page: Page<needs::SeeDeliveries>) -> PageResult {
         may_add_webhooks: may_add(&frame.actor, DestinationKind::Webhook),
         trackers: template::outgoing()
             .map(|tracker| (tracker.dialect.key, tracker.dialect.name))
+            .chain(
+                platforms().map(|(format, _)| (format.as_str(), label_of(format, DestinationKind::Postback))),
+            )
             .collect(),
         shell: frame.shell(section(is_affiliate), "Deliveries"),
     })
@@ -78,6 +81,13 @@ pub(super) async fn new(page: Page<needs::ManageDeliveries>, beginning: web::Que
     if let Some(tracker) = template::outgoing().find(|tracker| tracker.dialect.key == beginning.tracker) {
         draft.set("name", tracker.dialect.name);
         draft.set("url", tracker.at(SAMPLE_TRACKER));
+    }
+    if let Some((format, url)) = platforms().find(|(format, _)| format.as_str() == beginning.tracker) {
+        draft.set("name", label_of(format, kind));
+        draft.set("format", format.as_str());
+        draft.set("method", CallMethod::Post.as_str());
+        draft.set("events", DeliveryEvent::Approved.as_str());
+        draft.set("url", url);
     }
     render_form(page, kind, draft).await
 }
@@ -338,11 +348,21 @@ fn event_words(destination: &Destination) -> String {
     words.join(", ")
 }
 
-fn label_of(format: BodyFormat) -> &'static str {
-    match format {
-        BodyFormat::Standard => "JSON, signed",
-        BodyFormat::Slack => "Slack message",
-        BodyFormat::Telegram => "Telegram message",
+/// Advertising platforms, each with the URL that a destination begins with.
+fn platforms() -> impl Iterator<Item = (BodyFormat, &'static str)> {
+    let formats = BodyFormat::ALL.iter();
+    formats.filter_map(|format| Some((*format, delivery::platform_url(*format)?)))
+}
+
+fn label_of(format: BodyFormat, kind: DestinationKind) -> &'static str {
+    match (format, kind) {
+        (BodyFormat::Standard, DestinationKind::Postback) => "Tracker",
+        (BodyFormat::Standard, DestinationKind::Webhook) => "JSON, signed",
+        (BodyFormat::Slack, _) => "Slack message",
+        (BodyFormat::Telegram, _) => "Telegram message",
+        (BodyFormat::Meta, _) => "Meta Conversions API",
+        (BodyFormat::TikTok, _) => "TikTok Events API",
+        (BodyFormat::OpenAi, _) => "OpenAI Ads Conversions API",
     }
 }
 
@@ -374,7 +394,10 @@ impl FormParts {
                 draft.of("method"),
             ),
             formats: Choice::list(
-                BodyFormat::ALL.iter().map(|format| (*format, label_of(*format))),
+                BodyFormat::ALL
+                    .iter()
+                    .filter(|format| format.is_for(kind))
+                    .map(|format| (*format, label_of(*format, kind))),
                 draft.of("format"),
             ),
             macros: Macro::all()
