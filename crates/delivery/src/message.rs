@@ -121,7 +121,8 @@ impl Writer {
             shown_url,
             headers,
             body,
-            problem_in: (target.format == BodyFormat::TikTok).then_some(platform::problem_in),
+            problem_in: (target.format == BodyFormat::TikTok)
+                .then_some(platform::problem_in as fn(&str) -> Option<String>),
         })
     }
 

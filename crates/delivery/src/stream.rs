@@ -167,7 +167,7 @@ pub(crate) struct Extent {
 impl Extent {
     pub(crate) async fn of(conn: &mut NetworkConn) -> QueryResult<Self> {
         let network_id = conn.network_id();
-        let stored = Self::query()
+        let stored: QueryResult<Self> = Self::query()
             .filter(event_streams::network_id.eq(network_id))
             .first(&mut **conn)
             .await;

@@ -98,7 +98,10 @@ impl DestinationSettings {
             DestinationKind::Webhook => Some(CallMethod::Post),
         };
         let format = draft.take("format", |text| {
-            let format: BodyFormat = text.parse()?;
+            let format = match text {
+                "" => BodyFormat::Standard,
+                word => word.parse()?,
+            };
             if format.is_for(kind) {
                 Ok(format)
             } else {

@@ -4,6 +4,7 @@ use actix_web::web;
 use askama::Template;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
+use delivery::consumers;
 use delivery::deliveries::{self, DeliveryFilter};
 use delivery::destinations::{
     self, Destination, DestinationKind, DestinationSettings, DestinationState, Owner, PausedBecause,
@@ -45,6 +46,11 @@ pub(super) struct Beginning {
 pub(super) async fn list(mut page: Page<needs::SeeDeliveries>) -> PageResult {
     let scope = page.actor.scope();
     let found = destinations::list(&mut page.conn, scope, None, None, MAX_LISTED).await?;
+    let consumers = if page.actor.may(Permission::FollowEvents) {
+        consumers::list(&mut page.conn).await?
+    } else {
+        Vec::new()
+    };
     let frame = page.commit().await?;
     let rows = found.into_iter().map(|listed| ListRow {
         page: urls::destination(listed.destination.id),
@@ -60,6 +66,14 @@ pub(super) async fn list(mut page: Page<needs::SeeDeliveries>) -> PageResult {
     let is_affiliate = scope.affiliate.is_some();
     html(&List {
         rows: rows.collect(),
+        consumers: consumers
+            .into_iter()
+            .map(|consumer| ConsumerRow {
+                name: consumer.name,
+                waiting: format::count(consumer.waiting),
+                acknowledged: consumer.acknowledged_at.map(|at| frame.time(at)),
+            })
+            .collect(),
         is_affiliate,
         may_change: frame.actor.may(Permission::ManageDeliveries),
         may_add_webhooks: may_add(&frame.actor, DestinationKind::Webhook),
@@ -484,6 +498,13 @@ struct ListRow {
     waiting: String,
 }
 
+struct ConsumerRow {
+    name: String,
+    waiting: String,
+    /// Time of the last acknowledgement.
+    acknowledged: Option<TimeCell>,
+}
+
 /// Result of a test delivery.
 struct Test {
     is_delivered: bool,
@@ -514,6 +535,8 @@ impl From<Tested> for Test {
 struct List {
     shell: Shell,
     rows: Vec<ListRow>,
+    /// Programs that fetch the event stream.
+    consumers: Vec<ConsumerRow>,
     is_affiliate: bool,
     may_change: bool,
     may_add_webhooks: bool,
