@@ -40,7 +40,9 @@ async fn a_name_that_is_rebound_leads_to_no_other_address() {
     let dns = DnsServer::start().await;
     let good = Receiver::start_at(&format!("{GOOD}:0"), Behaviour::Closing(200)).await;
     let canary = Receiver::start_at(&format!("{BAD}:{}", good.port), Behaviour::Closing(200)).await;
-    let guard = Guard::new(vec![format!("{GOOD}/32").parse().unwrap()]);
+    // The port is open, so that only the address is refused.
+    let allowed = [format!("{GOOD}/32"), format!(":{}", good.port)];
+    let guard = Guard::new(allowed.iter().map(|text| text.parse().unwrap()).collect());
     let caller = Caller::new(guard, Dns::new(Some(dns.address))).unwrap();
     let url: Url = format!("http://tracker.example:{}/", good.port).parse().unwrap();
     let call = Call {
@@ -77,9 +79,9 @@ async fn a_name_that_is_rebound_leads_to_no_other_address() {
 fn doomed_node(app: &TestApp) -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).enable_all().build().unwrap();
-    let _inside = runtime.enter();
     let (opening, url) = (Opening::default(), app.database.url.clone());
     let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let inside = runtime.enter();
     let settings = EngineSettings {
         db: Db::new(&url, 1, Duration::from_secs(15)),
         secret: app.secret.clone(),
@@ -92,6 +94,7 @@ fn doomed_node(app: &TestApp) -> tokio::runtime::Runtime {
         database_url: url,
     };
     let _engine = Engine::start(settings, &opening);
+    drop(inside);
     runtime
 }
 
@@ -150,9 +153,9 @@ async fn a_dead_destination_with_a_long_queue_delays_none_of_fifty() {
     let dead_one = tracker(&app, &dead, "c={sub1}").await;
     tracker(&app, &healthy, "c={sub1}").await;
     app.execute(&format!(
-        "INSERT INTO destinations
-         SELECT (jsonb_populate_record(d, jsonb_build_object('id', scatter(nextval('configuration_ids'))))).*
-         FROM destinations d, generate_series(1, 48) WHERE d.id <> {}",
+        "INSERT INTO destinations SELECT p.* FROM destinations d, generate_series(1, 48) n,
+             jsonb_populate_record(d, jsonb_build_object('id', scatter(nextval('configuration_ids')), 'name', n)) p
+         WHERE d.id <> {}",
         dead_one.id.0
     ))
     .await;
@@ -162,10 +165,9 @@ async fn a_dead_destination_with_a_long_queue_delays_none_of_fifty() {
     let mut owner = app.database.owner().await;
     owner
         .batch_execute(&format!(
-            "INSERT INTO conversions
-             SELECT (jsonb_populate_record(c, jsonb_build_object('id', gen_random_uuid(), 'unique_key', 'copy ' || n,
-                 'order_id', 'copy ' || n, 'postback_id', gen_random_uuid()))).*
-             FROM conversions c, generate_series(1, {BACKLOG}) n;
+            "INSERT INTO conversions SELECT p.* FROM conversions c, generate_series(1, {BACKLOG}) n,
+                 jsonb_populate_record(c, jsonb_build_object('id', gen_random_uuid(), 'unique_key', 'copy ' || n,
+                     'order_id', 'copy ' || n, 'postback_id', gen_random_uuid())) p;
              INSERT INTO conversion_events (network_id, conversion_id, version, kind, at, affiliate_id, campaign_id, goal_id,
                  link_id, status, commission_micros, revenue_micros, currency, is_queued)
              SELECT network_id, id, 1, 'created', converted_at, affiliate_id, campaign_id, goal_id, link_id, status,

@@ -88,7 +88,7 @@ impl NetworkFacts {
 #[derive(Debug, Clone)]
 pub enum Content {
     /// Event of a conversion.
-    Conversion(Facts),
+    Conversion(Box<Facts>),
     /// Event of the network.
     Network(NetworkFacts),
 }

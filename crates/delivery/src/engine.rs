@@ -22,7 +22,6 @@ use tenancy::{Mailer, Secret};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
-pub use claim::claim_statement;
 pub use lateness::{Lateness, SetAlarm};
 
 use crate::message::Writer;

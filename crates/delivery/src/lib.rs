@@ -25,7 +25,7 @@ mod tester;
 mod value_maps;
 
 pub use content::{Content, DeliveryEvent, NetworkFacts};
-pub use engine::{Engine, EngineSettings, Lateness, SetAlarm, claim_statement};
+pub use engine::{Engine, EngineSettings, Lateness, SetAlarm};
 pub use facts::{Facts, SCHEMA_VERSION, example};
 pub use format::BodyFormat;
 pub use guard::{Allowed, Guard, Refused};

@@ -242,7 +242,7 @@ impl From<ConversionRow> for StreamEvent {
         Self {
             id: format!("{}.{}", row.facts.conversion_id, row.facts.version),
             cursor: Cursor::behind(row.position, row.queued_at),
-            content: Content::Conversion(row.facts),
+            content: Content::Conversion(Box::new(row.facts)),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Tester {
         let facts = Facts::sample(destination.network_id, currency, DeliveryId::fresh(now), now);
         let call = self
             .writer
-            .call(&destination.target(), &Content::Conversion(facts), now)
+            .call(&destination.target(), &Content::Conversion(Box::new(facts)), now)
             .map_err(TestError::Unsendable)?;
         let outcome = self.caller.call(&call).await;
         Ok(Tested {

@@ -16,6 +16,8 @@ use url::Url;
 use crate::DemoError;
 use crate::description::Description;
 
+/// Name of the system that refuses all deliveries.
+const FORMER_CRM: &str = "Former CRM";
 /// Most deliveries that the receiver with failures remembers.
 const MAX_REMEMBERED: usize = 10_000;
 /// Most destinations of the demo that are moved to the present address of the shop.
@@ -110,7 +112,7 @@ async fn create(conn: &mut NetworkConn, secret: &Secret, description: &Descripti
                 IntegrationRecovered,
             ],
         ),
-        (Owner::Network, "Former CRM", "/crm/events", vec![Rejected]),
+        (Owner::Network, FORMER_CRM, "/crm/events", vec![Created]),
     ] {
         let method = match owner {
             Owner::Affiliate(_) => CallMethod::Get,
@@ -118,7 +120,8 @@ async fn create(conn: &mut NetworkConn, secret: &Secret, description: &Descripti
         };
         let settings = DestinationSettings {
             name: name.to_owned(),
-            campaign_id: None,
+            // The system that refuses everything gets few events.
+            campaign_id: (name == FORMER_CRM).then_some(description.campaign.id),
             goal_id: None,
             events,
             method,

@@ -147,12 +147,6 @@ static POSTPONE: &str = "UPDATE deliveries d SET next_at = now() + interval '1 s
      FROM unnest($1::int4[], $2::uuid[]) AS k (network_id, id)
      WHERE d.network_id = k.network_id AND d.id = k.id";
 
-/// Statement that claims first attempts, so that a test can check its plan.
-#[must_use]
-pub fn claim_statement() -> &'static str {
-    &CLAIM_FIRST
-}
-
 /// Claims at most `limit` deliveries that are due.
 pub(super) async fn claim(
     tx: Tx<'_>,
@@ -207,7 +201,7 @@ fn read(row: &tokio_postgres::Row, turn: Turn) -> Result<Job, BatchError> {
     let first = Head::COLUMNS.len() + Target::COLUMNS.len();
     let content = match turn {
         Turn::Network => Content::Network(NetworkFacts::read_from(row, first)?),
-        Turn::First | Turn::Retries => Content::Conversion(Facts::read_from(row, first)?),
+        Turn::First | Turn::Retries => Content::Conversion(Box::new(Facts::read_from(row, first)?)),
     };
     Ok(Job {
         destination_id: head.destination_id,

@@ -148,9 +148,9 @@ impl Row {
     pub(super) fn new<P>(listed: Listed, frame: &Frame<P>) -> Self {
         let delivery = listed.delivery;
         let (state, class) = match delivery.state {
-            DeliveryState::Waiting => ("Waiting", "warn"),
+            DeliveryState::Waiting => ("Waiting", "pending"),
             DeliveryState::Delivered => ("Delivered", "ok"),
-            DeliveryState::GivenUp => ("Given up", "err"),
+            DeliveryState::GivenUp => ("Given up", "rejected"),
         };
         Self {
             page: format!("{LIST}/{}", delivery.id),
