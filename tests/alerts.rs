@@ -74,6 +74,11 @@ async fn watch(app: &TestApp, mails: &MailSink, at: DateTime<Utc>) {
 async fn stopped_postbacks_are_reported_once_and_so_is_their_return() {
     let mails = MailSink::start().await;
     let app = TestApp::spawn_with(TestOptions::default()).await;
+    // A program that fetches the network's events.
+    app.execute(
+        "INSERT INTO event_consumers (network_id, name, position, created_at) SELECT id, 'pager', 0, now() FROM networks",
+    )
+    .await;
     let now = clock::now();
     // Orders a week ago, yesterday, and five hours ago; clicks only since then.
     for back in (24 * 7..=24 * 7 + 6).chain(24..=30).rev() {
@@ -159,6 +164,10 @@ async fn stopped_postbacks_are_reported_once_and_so_is_their_return() {
             .html
             .contains("<p>No alerts.</p>")
     );
+    let events = "SELECT coalesce(string_agg(kind || ' ' || (data->>'kind'), ', ' ORDER BY position), '')
+                  FROM network_events WHERE position IS NOT NULL";
+    app.eventually(events, "integration.failing silent, integration.recovered silent")
+        .await;
     app.finish().await;
 }
 

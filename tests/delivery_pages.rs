@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use testkit::browser::{Browser, Locator};
 use testkit::people::see_other;
 use testkit::{Behaviour, Received, Receiver, TestApp};
 
@@ -155,6 +156,192 @@ async fn an_affiliate_adds_a_tracker_tests_it_and_sees_its_log() {
     let removed = affiliate.submit(page, &format!("{page}/remove"), &[]).await;
     assert_eq!(see_other(&removed), "/destinations");
     assert_eq!(app.count("SELECT count(*) FROM deliveries").await, 0);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_macros_are_flagged_while_a_user_types() {
+    let app = TestApp::spawn().await;
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    let fields = [("url", "https://t.example/?a={subid}&b={payuot}")];
+    let checked = affiliate
+        .submit("/destinations/new", "/destinations/check?kind=postback", &fields)
+        .await;
+    assert_eq!(checked.status, StatusCode::OK);
+    for name in ["{subid} is not a macro.", "{payuot} is not a macro."] {
+        assert!(checked.html.contains(name), "{}", checked.html);
+    }
+    let browser = Browser::start().await;
+    let page = &browser.client;
+    page.goto(&format!("{}/sign-in", app.dashboard_url))
+        .await
+        .unwrap();
+    for (field, text) in [
+        ("email", &app.scene.affiliate.email),
+        ("password", &app.scene.affiliate.password),
+    ] {
+        let field = page.find(Locator::Id(field)).await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+    page.find(Locator::Css("button"))
+        .await
+        .unwrap()
+        .click()
+        .await
+        .unwrap();
+    let form = format!("{}/destinations/new", app.dashboard_url);
+    page.goto(&form).await.unwrap();
+    let field = page.find(Locator::Id("url")).await.unwrap();
+    field.send_keys("https://t.example/?a={subid}").await.unwrap();
+    let flagged = page
+        .wait()
+        .for_element(Locator::Css("#url-check .error"))
+        .await
+        .unwrap();
+    assert_eq!(flagged.text().await.unwrap(), "{subid} is not a macro.");
+    page.clone().close().await.unwrap();
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_affiliate_tells_advertising_platforms_in_their_words() {
+    let app = TestApp::spawn().await;
+    let receiver = Receiver::start(Behaviour::Answer(r#"{"code":0,"message":"OK"}"#)).await;
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    for (format, query) in [
+        (
+            "meta",
+            "access_token=abc&event_name=Purchase&fbclid={sub1}&value={amount}&currency={currency}&test_event_code=T1",
+        ),
+        (
+            "tiktok",
+            "access_token=abc&pixel=C1&event=CompletePayment&ttclid={sub1}&value={amount}&currency={currency}",
+        ),
+        (
+            "openai",
+            "pid=P1&api_key=abc&type=order_created&oppref={sub1}&amount={amount}&currency={currency}",
+        ),
+    ] {
+        let begun = affiliate
+            .get(&format!("/destinations/new?tracker={format}"))
+            .await
+            .html;
+        assert!(begun.contains("YOUR_TOKEN"), "{begun}");
+        let url = format!("{}/{format}?{query}", receiver.url());
+        let fields = [
+            ("kind", "postback"),
+            ("format", format),
+            ("name", format),
+            ("url", &*url),
+            ("method", "GET"),
+            ("events", "created"),
+        ];
+        let made = affiliate
+            .submit("/destinations/new", "/destinations", &fields)
+            .await;
+        let shown = affiliate.get(see_other(&made)).await.html;
+        assert!(!shown.contains("=abc"), "{shown}");
+    }
+    convert(&app, "A-1").await;
+    let mut received = receiver.wait_for(3).await;
+    received.sort_by(|one, other| one.target.cmp(&other.target));
+    let bodies: Vec<Value> = received
+        .iter()
+        .map(|request| serde_json::from_str(&request.body).unwrap())
+        .collect();
+    let targets: Vec<&str> = received.iter().map(|request| request.target.as_str()).collect();
+    assert_eq!(targets, ["/meta?access_token=abc", "/openai?pid=P1", "/tiktok"]);
+    let event = &bodies[0]["data"][0];
+    assert!(
+        event["user_data"]["fbc"].as_str().unwrap().ends_with(".first"),
+        "{event}"
+    );
+    assert_eq!(
+        (&event["custom_data"]["value"], &bodies[0]["test_event_code"]),
+        (&10.0.into(), &"T1".into())
+    );
+    assert_eq!(received[1].header("authorization"), "Bearer abc");
+    assert_eq!(bodies[1]["events"][0]["data"]["amount"], 1000);
+    assert_eq!(received[2].header("access-token"), "abc");
+    assert_eq!(bodies[2]["data"][0]["user"]["ttclid"], "first");
+    app.eventually("SELECT count(*) FROM deliveries WHERE state = 'delivered'", "3")
+        .await;
+    // TikTok reports errors with the status 200.
+    receiver.behave(Behaviour::Answer(r#"{"code":40001,"message":"Invalid token"}"#));
+    convert(&app, "A-2").await;
+    let problems =
+        "SELECT coalesce(string_agg(problem, ' '), '') FROM delivery_attempts WHERE problem IS NOT NULL";
+    app.eventually(problems, "The answer has the code 40001: Invalid token")
+        .await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_can_be_a_message_whose_secret_is_shown_nowhere() {
+    let app = TestApp::spawn().await;
+    let receiver = Receiver::start(Behaviour::Status(200)).await;
+    let owner = app.sign_in(&app.scene.owner).await;
+    let url = format!("{}/bot123:abc/sendMessage?chat_id=-100", receiver.url());
+    let fields = [
+        ("kind", "webhook"),
+        ("format", "telegram"),
+        ("name", "Team"),
+        ("url", &*url),
+        ("events", "created"),
+        ("events", "affiliate.applied"),
+    ];
+    let made = owner
+        .submit("/destinations/new?kind=webhook", "/destinations", &fields)
+        .await;
+    let page = see_other(&made);
+    convert(&app, "A-1").await;
+    let received = receiver.wait_for(1).await;
+    assert_eq!(received[0].target, "/bot123:abc/sendMessage");
+    let body: Value = serde_json::from_str(&received[0].body).unwrap();
+    assert_eq!(body["chat_id"], "-100");
+    let text = body["text"].as_str().unwrap();
+    assert!(text.contains("order A-1, amount 10.00 EUR"), "{text}");
+    let shown = owner.get(page).await.html;
+    assert!(
+        shown.contains("/botYOUR_TOKEN/sendMessage") && !shown.contains("123:abc"),
+        "{shown}"
+    );
+    // Saved unchanged, the form keeps the secret.
+    let masked = url.replace("123:abc", "YOUR_TOKEN");
+    let again: Vec<(&str, &str)> = fields
+        .iter()
+        .map(|(name, value)| (*name, if *name == "url" { masked.as_str() } else { *value }))
+        .collect();
+    let saved = owner.submit(page, page, &again).await;
+    assert_eq!(see_other(&saved), page);
+    // An application reaches it too.
+    let mut conn = app.network().await;
+    let network = tenancy::networks::current(&mut conn).await.unwrap();
+    let joining = tenancy::networks::Joining {
+        join_open: true,
+        ..network.joining
+    };
+    let draft = tenancy::applications::ApplicationDraft {
+        name: "Night & Day".to_owned(),
+        email: "hello@night.example".to_owned(),
+        website: "https://night.example".to_owned(),
+        answers: Vec::new(),
+    };
+    let applied = tenancy::applications::apply(&mut conn, &joining, &draft, schema::clock::now()).await;
+    applied.map(|_| ()).unwrap();
+    conn.commit().await.unwrap();
+    let received = receiver.wait_for(2).await;
+    assert_eq!(received[1].target, "/bot123:abc/sendMessage");
+    assert!(
+        received[1].body.contains("Night & Day, hello@night.example"),
+        "{}",
+        received[1].body
+    );
+    let log = owner.get("/deliveries").await.html;
+    assert!(
+        log.contains("affiliate.applied") && !log.contains("123:abc"),
+        "{log}"
+    );
     app.finish().await;
 }
 

@@ -228,8 +228,21 @@ async fn a_demo_has_data_for_every_feature_and_commands_work_on_it_while_it_is_s
             "true",
         ),
         ("SELECT count(*) FROM quarantine", "0"),
+        ("SELECT count(*) FROM destinations", "4"),
     ] {
         assert_eq!(stored(&description, sql).await, expected, "{sql}");
+    }
+    // Deliveries that succeed at once, that fail and are retried, and that fail always.
+    let give_up = Instant::now() + Duration::from_secs(60);
+    for sql in [
+        "SELECT count(*) > 9 FROM deliveries WHERE state = 'delivered' AND attempts = 1",
+        "SELECT count(*) > 0 FROM deliveries WHERE state = 'delivered' AND attempts > 1",
+        "SELECT count(*) > 0 FROM deliveries WHERE state = 'waiting' AND code = 500",
+    ] {
+        while stored(&description, sql).await != "true" {
+            assert!(Instant::now() < give_up, "{sql}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
     let click_id = click(&description).await;
     let (url, token) = (

@@ -16,9 +16,9 @@ use diesel_async::RunQueryDsl;
 use matrix_rows::{API, Door, Id, PAGES, Row};
 use reqwest::{Client, Method, StatusCode};
 use schema::{
-    AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, CampaignId, CapId, GoalId, GroupId, InvitationId,
-    LandingPageId, LinkId, MembershipId, NetworkId, ReportFileId, ReportLinkId, ReportMailId, RuleId,
-    SavedReportId, UrlTemplateId,
+    AdvertiserId, AffiliateId, ApiKeyId, ApplicationId, CampaignId, CapId, DestinationId, GoalId, GroupId,
+    InvitationId, LandingPageId, LinkId, MembershipId, NetworkId, ReportFileId, ReportLinkId, ReportMailId,
+    RuleId, SavedReportId, UrlTemplateId,
 };
 use tenancy::RoleKind;
 use testkit::{Member, Page, Scene, TestApp, TestOptions};
@@ -72,8 +72,9 @@ impl Ids {
             (Id::ReportMail, ReportMailId(ABSENT).to_string()),
             (Id::ReportLink, ReportLinkId(ABSENT).to_string()),
             (Id::ReportFile, ReportFileId(ABSENT).to_string()),
-            (Id::Destination, schema::DestinationId(ABSENT).to_string()),
+            (Id::Destination, DestinationId(ABSENT).to_string()),
             (Id::Delivery, like(Id::Delivery)),
+            (Id::Consumer, matrix_rows::consumer(ABSENT)),
         ])
     }
 
@@ -151,10 +152,10 @@ impl Ids {
             ),
             (
                 Id::Destination,
-                schema::DestinationId(number("SELECT id FROM destinations WHERE network_id = $n").await)
-                    .to_string(),
+                DestinationId(number("SELECT id FROM destinations WHERE network_id = $n").await).to_string(),
             ),
             (Id::Delivery, event("dlv", "deliveries").await),
+            (Id::Consumer, matrix_rows::consumer(network)),
         ])
     }
 }

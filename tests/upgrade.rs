@@ -20,10 +20,12 @@ const NETWORKS: [NetworkId; 2] = [NetworkId(101), NetworkId(102)];
 
 /// Tables and columns that a migration renames or drops: (`table` or `table.column` before it, the name after it or ""
 /// if dropped). Values of a column that a migration rewrites count as dropped.
-const RENAMED: [(&str, &str); 2] = [
+const RENAMED: [(&str, &str); 3] = [
     // Summed again per quarter of an hour.
     ("click_rollups", ""),
     ("conversion_rollups", ""),
+    // Of no release.
+    ("conversion_events.stored_in", ""),
 ];
 
 /// Newest migration of the newest release. Until all nodes run this release, the one before serves the same database: a

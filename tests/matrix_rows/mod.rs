@@ -34,10 +34,21 @@ pub(crate) enum Id {
     ReportFile,
     Destination,
     Delivery,
+    Consumer,
 }
 
-/// Statements that give a network a paused destination of its affiliate with a delivery. Run after its first conversion.
-pub(crate) fn delivery_rows(network: i32) -> [String; 2] {
+/// Name of the event consumer of a network.
+pub(crate) fn consumer(network: impl std::fmt::Display) -> String {
+    format!("consumer-{network}")
+}
+
+/// Statements that give a network an event consumer, and a paused destination of its affiliate with a delivery. Run after its
+/// first conversion.
+pub(crate) fn delivery_rows(network: i32) -> [String; 3] {
+    let consumer = format!(
+        "INSERT INTO event_consumers (network_id, name, position, created_at) VALUES ({network}, '{}', 0, now())",
+        consumer(network)
+    );
     let destination = format!(
         "INSERT INTO destinations (network_id, kind, affiliate_id, name, events, method, url, state, paused_because, created_at)
          SELECT n.id, 'postback', a.id, n.name || ' tracker', 'created', 'GET', 'https://tracker.example/', 'paused', 'user',
@@ -49,7 +60,7 @@ pub(crate) fn delivery_rows(network: i32) -> [String; 2] {
          SELECT c.network_id, d.id, c.id, 1, 'created', 'delivered', now()
          FROM conversions c JOIN destinations d USING (network_id) WHERE c.network_id = {network}"
     );
-    [destination, delivery]
+    [consumer, destination, delivery]
 }
 
 /// Access to a route.
@@ -215,6 +226,7 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/tools/templates/{id}/remove", OWN_SAVERS).of(Id::UrlTemplate),
     row("get", "/destinations", CLICKERS),
     row("get", "/destinations/new", LINKERS),
+    row("post", "/destinations/check", LINKERS).saying(&[("url", "https://x.example/?c={none}")]),
     row("post", "/destinations", LINKERS).with(&[("affiliate", Id::Affiliate)]).saying(&[("name", "x"), ("events", "created"), ("method", "GET"), ("url", "https://x.example/")]),
     row("get", "/destinations/{id}", CLICKERS).of(Id::Destination),
     row("post", "/destinations/{id}", LINKERS).of(Id::Destination).saying(&[("name", "x"), ("events", "created"), ("method", "GET"), ("url", "https://x.example/")]),
@@ -510,6 +522,12 @@ pub(crate) const API: &[Row] = &[
     row("get", "/api/v1/deliveries", CLICKERS),
     row("get", "/api/v1/deliveries/{id}", CLICKERS).of(Id::Delivery),
     row("post", "/api/v1/deliveries/{id}/resend", LINKERS).of(Id::Delivery),
+    row("get", "/api/v1/events", ADMINS),
+    row("get", "/api/v1/event-consumers", ADMINS),
+    row("get", "/api/v1/event-consumers/{name}", ADMINS).of(Id::Consumer),
+    // Creates the consumer of a name that only another network has.
+    row("put", "/api/v1/event-consumers/{name}", Door::Unasked),
+    row("delete", "/api/v1/event-consumers/{name}", ADMINS).of(Id::Consumer),
     row("post", "/api/v1/conversions/corrections/import", MANAGERS).saying(&[("csv", "id,action\nx,approve")]),
     row("post", "/api/v1/conversions/corrections/{batch}/undo", Door::Unasked),
     row("post", "/api/v1/conversions/{id}/corrections/{statement}/undo", Door::Unasked),

@@ -37,6 +37,7 @@ fn target(fixture: &Fixture, replay: &str, path: &str) -> String {
         ["report-files", ..] => with(&fixture.saved[3]),
         ["destinations", ..] => with(&fixture.delivery[0]),
         ["deliveries", ..] => with(&fixture.delivery[1]),
+        ["event-consumers", ..] => path.replace("{name}", "warehouse"),
         ["replays", _] => with(&replay.trim_start_matches("/replays/")),
         _ => panic!("{path}: which id of the fixture belongs in it?"),
     }

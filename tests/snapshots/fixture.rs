@@ -319,7 +319,8 @@ async fn add_saved_reports(app: &TestApp) -> [String; 4] {
     ]
 }
 
-/// Adds a paused destination of the affiliate with a delivery that failed once; returns their ids.
+/// Adds a paused destination of the affiliate with a delivery that failed once, and an event consumer; returns the ids of the
+/// former.
 async fn add_delivery(app: &TestApp) -> [String; 2] {
     let affiliate = app.scene.affiliate_id.0;
     app.execute(&format!(
@@ -344,6 +345,11 @@ async fn add_delivery(app: &TestApp) -> [String; 2] {
         "INSERT INTO delivery_attempts (network_id, delivery_id, number, at, method, url, code, problem, duration_ms, answer)
          SELECT network_id, id, 1, now(), 'GET', 'https://tracker.example/postback?subid=a&status=sale&token=YOUR_TOKEN',
              code, problem, 87, 'gone' FROM deliveries",
+    )
+    .await;
+    app.execute(
+        "INSERT INTO event_consumers (network_id, name, position, created_at) SELECT network_id, 'warehouse', 0, created_at
+         FROM destinations",
     )
     .await;
     let destination = app.count("SELECT id FROM destinations").await;

@@ -67,7 +67,7 @@ fn ids() -> Shapes {
         (format!(r"\b0{B}{{43}}\b"), "[click]"),
         // 128 bits and 31 bits leave few characters for the first and the last place.
         (
-            format!(r"\b(pb|cnv|led|aud|alr|clk|dlv)_[0-7]{B}{{24}}[048cgmrw]\b"),
+            format!(r"\b(pb|cnv|led|aud|alr|clk|dlv|evt)_[0-7]{B}{{24}}[048cgmrw]\b"),
             "[$1]",
         ),
         (format!(r"\b({numbered})_[0-9a-f]{B}{{5}}[08gr]\b"), "[$1]"),

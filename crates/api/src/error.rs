@@ -51,6 +51,9 @@ pub(crate) enum ApiError {
         /// Methods of the path, separated by commas.
         allow: String,
     },
+    /// Cursor behind which events are missing, with the reason.
+    #[error("{0}")]
+    Gone(String),
     /// Body that cannot be parsed.
     #[error("{message}")]
     Malformed {
@@ -119,13 +122,14 @@ pub(crate) struct ErrorBody {
 }
 
 /// Values of `code`.
-const CODES: [&str; 17] = [
+const CODES: [&str; 18] = [
     "unauthenticated",
     "second_factor_required",
     "rate_limited",
     "not_permitted",
     "not_found",
     "method_not_allowed",
+    "gone",
     "malformed",
     "unsupported_media_type",
     "too_large",
@@ -183,6 +187,7 @@ impl ApiError {
             }
             Self::NotFound | Self::Change(Change::NotFound) => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::Gone(_) => (StatusCode::GONE, "gone"),
             Self::Malformed { .. } => (StatusCode::BAD_REQUEST, "malformed"),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
@@ -301,6 +306,7 @@ mod tests {
                 },
                 405,
             ),
+            (ApiError::Gone(String::new()), 410),
             (ApiError::malformed(".", "x"), 400),
             (ApiError::UnsupportedMediaType("application/json"), 415),
             (ApiError::TooLarge("Too large."), 413),

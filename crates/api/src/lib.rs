@@ -66,7 +66,8 @@ mod tests {
             },
             places: Vec::new(),
         });
-        let caller = delivery::Caller::new(delivery::Guard::default()).unwrap();
+        let caller =
+            delivery::Caller::new(delivery::Guard::default(), tenancy::host_checks::Dns::default()).unwrap();
         Api::new(ApiSettings {
             db,
             deliveries: delivery::Tester::new(caller, secret.clone()),

@@ -86,6 +86,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
     [
         ("get", &mut item.get),
         ("post", &mut item.post),
+        ("put", &mut item.put),
         ("patch", &mut item.patch),
         ("delete", &mut item.delete),
     ]
@@ -112,6 +113,7 @@ struct Traits {
     creates: bool,
     conditional: bool,
     conflicts: bool,
+    follows: bool,
 }
 
 impl Traits {
@@ -129,13 +131,14 @@ impl Traits {
             body,
             creates,
             conditional: takes(&|parameter| parameter.name == "If-Match"),
-            conflicts: method != "get" || path.ends_with("/export"),
+            conflicts: method != "get" || path.ends_with("/export") || path == "/events",
+            follows: path == "/events" || (method == "put" && path.starts_with("/event-consumers")),
         }
     }
 }
 
 /// Table of the errors: true if an operation with these traits may return it, its status and its description.
-fn errors(traits: &Traits) -> [(bool, &'static str, &'static str); 12] {
+fn errors(traits: &Traits) -> [(bool, &'static str, &'static str); 13] {
     [
         (
             traits.body,
@@ -154,6 +157,11 @@ fn errors(traits: &Traits) -> [(bool, &'static str, &'static str); 12] {
             traits.conflicts,
             "409",
             "Conflicts with the current state, or a limit of the network is reached.",
+        ),
+        (
+            traits.follows,
+            "410",
+            "Events behind the cursor were removed because of their age, or the database was restored since.",
         ),
         (
             traits.conditional,
@@ -206,7 +214,7 @@ fn complete_operation(operation: &mut Operation, method: &str, path: &str) {
             ("201", _) => "Created.",
             ("204", _) => "Done; the response has no body.",
             (_, "get") => "The requested resource.",
-            (_, "patch") => "The updated resource.",
+            (_, "patch" | "put") => "The updated resource.",
             _ => "The result.",
         }
         .to_owned();

@@ -12,8 +12,8 @@ use crate::resources::sheets::{
 };
 use crate::resources::{
     advertisers, affiliates, alerts, applications, audit, balances, campaign_integrations, campaigns, caps,
-    clicks, conversions, corrections, coupons, deliveries, destinations, entering, exchange_rates, feed,
-    goals, going_live, groups, impersonations, integrations, invitations, joining, keys, landing_pages,
+    clicks, conversions, corrections, coupons, deliveries, destinations, entering, events, exchange_rates,
+    feed, goals, going_live, groups, impersonations, integrations, invitations, joining, keys, landing_pages,
     links, me, members, network, postbacks, promoters, quick_start, replays, report_files, report_links,
     report_mails, reports, rules, saved_reports, test_orders, tokens, tracking_hosts, url_templates,
 };
@@ -35,6 +35,9 @@ macro_rules! method {
     };
     (patch) => {
         "PATCH"
+    };
+    (put) => {
+        "PUT"
     };
     (delete) => {
         "DELETE"
@@ -173,6 +176,10 @@ routes! {
         "/deliveries": get deliveries::list;
         "/deliveries/{id}": get deliveries::show;
         "/deliveries/{id}/resend": post deliveries::resend;
+        "/events": get events::list;
+        "/event-consumers": get events::list_consumers;
+        "/event-consumers/{name}":
+            get events::show_consumer, put events::put_consumer, delete events::remove_consumer;
         "/conversions": get conversions::list, post entering::create;
         "/conversions/corrections": post corrections::create_many;
         "/conversions/corrections/import": post corrections::import;

@@ -67,10 +67,12 @@ words! {
     PausedBecause = delivery::destinations::PausedBecause::ALL;
     /// HTTP method of a delivery.
     CallMethod = delivery::CallMethod::ALL;
+    /// Body of the calls of a destination.
+    BodyFormat = delivery::BodyFormat::ALL;
     /// State of a delivery.
     DeliveryState = delivery::deliveries::DeliveryState::ALL;
-    /// Event of a conversion.
-    EventKind = conversions::EventKind::ALL;
+    /// Event that a destination can get: of a conversion, or for webhooks only, of the network.
+    DeliveryEvent = delivery::DeliveryEvent::ALL;
     /// Status of a conversion.
     ConversionStatus = conversions::ConversionStatus::ALL;
     /// Evidence that attributed a conversion to an affiliate.
@@ -265,6 +267,8 @@ texts! {
     Reference: 0 to _ like None, such as "Nova Shoes";
     /// Cursor: `next` of the previous page.
     Cursor: 0 to 200 like None, such as "lnk_2y6c3r8";
+    /// Name of an event consumer: lower-case letters, digits, `.`, `_` and `-`.
+    ConsumerName: 1 to 64 like Some("^[a-z0-9][a-z0-9._-]*$"), such as "warehouse";
     /// Percentage of the order amount, fixed amount in the campaign's currency, or both.
     Pay: 0 to _ like None, such as "1.00 + 5 %";
     /// Amount of money: digits with at most one decimal point.

@@ -13,11 +13,15 @@ use tenancy::host_checks::HostChecker;
 use tenancy::networks::ServedHosts;
 use tenancy::{Mailer, Passwords, RateLimit, Secret, SignInThrottle, Urls, networks};
 
+use tokio::sync::Semaphore;
 use tracking::intake::client_ip;
 use tracking::{Proxies, Tracker};
 
 /// Default rate limit: requests of a network per minute, on each node.
 pub const CALLS_PER_MINUTE: u32 = 600;
+
+/// Most requests that wait for events at once; more are answered at once.
+const MAX_WAITING: usize = 256;
 
 /// Window of the rate limit.
 pub(crate) const RATE_WINDOW: Duration = Duration::from_secs(60);
@@ -76,6 +80,8 @@ pub struct Api {
     pub(crate) mailer: Mailer,
     pub(crate) passwords: Passwords,
     pub(crate) deliveries: Tester,
+    /// Slots of requests that wait for events.
+    pub(crate) waiting: Arc<Semaphore>,
     /// Counts by network, and by member for advertisers and affiliates: no member can use up the limit of the network.
     pub(crate) rate: RateLimit<(NetworkId, Option<MembershipId>)>,
     pub(crate) throttle: SignInThrottle,
@@ -102,6 +108,7 @@ impl Api {
             mailer: settings.mailer,
             passwords: settings.passwords,
             deliveries: settings.deliveries,
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             rate: RateLimit::new(RATE_WINDOW),
             throttle: SignInThrottle::new(),
             proxies: settings.proxies,

@@ -50,7 +50,7 @@ impl Effects {
         transaction.store(&rollups::UPSERT, &self.moves.rows()).await
     }
 
-    /// Stores the events of networks with destinations.
+    /// Stores the events of networks with destinations or event consumers.
     ///
     /// # Errors
     /// Returns an error if the database fails.

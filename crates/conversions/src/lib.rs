@@ -30,7 +30,7 @@ pub use correction::{
     undo_all, waiting,
 };
 pub use effects::Effects;
-pub use events::{Event, EventKind, StoredEvent, take_new};
+pub use events::{Event, EventKind, StoredEvent, remove_old_events, take_new};
 pub use insert::insert;
 pub use list::{ConversionFilter, NamedConversion, list};
 pub use outcome::{Outcome, outcome};

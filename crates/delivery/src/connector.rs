@@ -11,6 +11,7 @@ use hyper::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
+use tenancy::host_checks::Dns;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -42,12 +43,13 @@ pub(crate) enum ConnectError {
 #[derive(Clone)]
 pub(crate) struct Connector {
     guard: Guard,
+    dns: Dns,
     tls: TlsConnector,
 }
 
 impl Connector {
     /// Creates a connector that trusts the public authorities.
-    pub(crate) fn new(guard: Guard) -> Result<Self, tokio_rustls::rustls::Error> {
+    pub(crate) fn new(guard: Guard, dns: Dns) -> Result<Self, tokio_rustls::rustls::Error> {
         let authorities: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
@@ -55,6 +57,7 @@ impl Connector {
             .with_no_client_auth();
         Ok(Self {
             guard,
+            dns,
             tls: TlsConnector::from(Arc::new(config)),
         })
     }
@@ -81,11 +84,7 @@ impl Connector {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let addresses: Vec<IpAddr> = match bare.parse() {
             Ok(literal) => vec![literal],
-            Err(_) => {
-                let found = tokio::net::lookup_host((bare, port)).await;
-                let found = found.map_err(ConnectError::Unresolved)?;
-                found.map(|address| address.ip()).collect()
-            }
+            Err(_) => self.dns.addresses(bare).await.map_err(ConnectError::Unresolved)?,
         };
         for address in &addresses {
             self.guard.check(host, *address, port)?;

@@ -1,17 +1,17 @@
 //! The log of deliveries, and sending again: one, those that were given up, or those of a period.
 
 use chrono::{DateTime, Utc};
-use conversions::EventKind;
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use schema::{
-    AffiliateId, ConversionId, DeliveryId, DestinationId, NetworkConn, affiliates, deliveries,
+    AffiliateId, ConversionId, DeliveryId, DestinationId, NetworkConn, affiliates, changes, deliveries,
     delivery_attempts, destinations, text_enum,
 };
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Scope};
 
+use crate::content::DeliveryEvent;
 use crate::destinations::{self as destination_table, Destination};
 
 /// Most conversions of a period that is sent again.
@@ -37,12 +37,12 @@ pub struct StoredDelivery {
     pub id: DeliveryId,
     /// Destination.
     pub destination_id: DestinationId,
-    /// Conversion.
-    pub conversion_id: ConversionId,
-    /// Version of the conversion after the event.
+    /// Conversion; `None` for an event of the network.
+    pub conversion_id: Option<ConversionId>,
+    /// Version of the conversion after the event; 0 for an event of the network.
     pub version: i32,
-    /// Kind of the event.
-    pub event: EventKind,
+    /// Event.
+    pub event: DeliveryEvent,
     /// Time at which it was queued.
     pub queued_at: DateTime<Utc>,
     /// State.
@@ -100,7 +100,7 @@ pub struct DeliveryFilter {
     /// State.
     pub state: Option<DeliveryState>,
     /// Kind of event.
-    pub event: Option<EventKind>,
+    pub event: Option<DeliveryEvent>,
     /// Conversion.
     pub conversion_id: Option<ConversionId>,
     /// Only deliveries queued before this one.
@@ -146,7 +146,7 @@ pub async fn list(conn: &mut NetworkConn, filter: &DeliveryFilter, limit: i64) -
         query = query.filter(deliveries::event.eq(event));
     }
     if let Some(id) = filter.conversion_id {
-        query = query.filter(deliveries::conversion_id.eq(id));
+        query = query.filter(deliveries::conversion_id.eq(Some(id)));
     }
     if let Some(id) = filter.before {
         query = query.filter(deliveries::id.lt(id));
@@ -212,6 +212,7 @@ pub async fn resend(
         .set(QueuedAgain::at(now))
         .execute(&mut **conn)
         .await?;
+    changes::signal_events(conn).await?;
     let change = Change::noted("delivery.resend", id, &destination.name);
     audit::record(conn, author, change, now).await?;
     Ok(())
@@ -241,6 +242,7 @@ pub async fn resend_failed(
         .set(QueuedAgain::at(now))
         .execute(&mut **conn)
         .await?;
+    changes::signal_events(conn).await?;
     let change = Change::noted("destination.resend", id, &destination.name);
     audit::record(conn, author, change, now).await?;
     Ok(count)
@@ -349,6 +351,7 @@ pub async fn backfill(
         .bind::<Integer, _>(id)
         .execute(&mut **conn)
         .await?;
+    changes::signal_events(conn).await?;
     let period = serde_json::json!({ "from": from, "to": to, "deliveries": queued });
     let change = Change::created("destination.backfill", id, &destination.name, period);
     audit::record(conn, author, change, now).await?;

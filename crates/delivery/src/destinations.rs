@@ -4,24 +4,25 @@ mod checks;
 mod settings;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use conversions::EventKind;
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{
-    AffiliateId, CampaignId, DestinationId, GoalId, NetworkConn, NetworkId, affiliates, deliveries,
+    AffiliateId, CampaignId, DestinationId, GoalId, NetworkConn, NetworkId, affiliates, changes, deliveries,
     destinations, text_enum,
 };
 use serde_json::Value;
 use tenancy::audit::{self, Change};
 use tenancy::{Author, ChangeError, Scope, Secret};
 
+use crate::content::DeliveryEvent;
+use crate::format::BodyFormat;
 use crate::message::Target;
 use crate::send::CallMethod;
 use crate::signature::SigningSecret;
 use crate::value_maps::ValueMaps;
 
-pub use settings::DestinationSettings;
+pub use settings::{DestinationSettings, UrlFindings, look_at_url};
 
 /// Maximum number of webhooks of a network.
 const MAX_WEBHOOKS: i64 = 20;
@@ -83,6 +84,8 @@ pub struct Destination {
     events: String,
     /// Method.
     pub method: CallMethod,
+    /// Body of the calls.
+    pub format: BodyFormat,
     /// URL with macros, without secrets.
     pub url: String,
     sealed_url: Option<Vec<u8>>,
@@ -112,7 +115,7 @@ pub struct Destination {
 impl Destination {
     /// Kinds of events that are delivered.
     #[must_use]
-    pub fn events(&self) -> Vec<EventKind> {
+    pub fn events(&self) -> Vec<DeliveryEvent> {
         self.events
             .split(',')
             .filter_map(|word| word.parse().ok())
@@ -132,6 +135,7 @@ impl Destination {
             network_id: self.network_id,
             kind: self.kind,
             method: self.method,
+            format: self.format,
             url: self.url.clone(),
             sealed_url: self.sealed_url.clone(),
             value_maps: self.value_maps.clone(),
@@ -151,6 +155,7 @@ impl Destination {
             goal_id: self.goal_id,
             events: self.events(),
             method: self.method,
+            format: self.format,
             url: self.url.clone(),
             value_maps: self.value_maps(),
             sends_order_ids: self.sends_order_ids,
@@ -311,6 +316,7 @@ pub async fn set_state(
             .set(deliveries::next_at.eq(diesel::dsl::now))
             .execute(&mut **conn)
             .await?;
+        changes::signal_events(conn).await?;
     }
     let action = match state {
         DestinationState::Active => "destination.resume",
@@ -483,6 +489,7 @@ struct StoredSettings {
     goal_id: Option<GoalId>,
     events: String,
     method: CallMethod,
+    format: BodyFormat,
     url: String,
     sealed_url: Option<Vec<u8>>,
     value_maps: Value,
@@ -498,16 +505,22 @@ impl StoredSettings {
     ) -> Self {
         let known = old.and_then(|old| open_text(secret, network_id, old.sealed_url.as_ref()?));
         let full = match known {
-            Some(known) => dialects::template::with_secrets(&settings.url, &known),
+            Some(known) => {
+                let url = settings.format.with_secret(&settings.url, &known);
+                dialects::template::with_secrets(&url, &known)
+            }
             None => settings.url.clone(),
         };
-        let url = dialects::template::without_secrets(&full);
+        let url = settings
+            .format
+            .without_secret(&dialects::template::without_secrets(&full));
         Self {
             name: settings.name.clone(),
             campaign_id: settings.campaign_id,
             goal_id: settings.goal_id,
             events: settings.event_words(","),
             method: settings.method,
+            format: settings.format,
             sealed_url: (url != full).then(|| secret.seal(&purpose(network_id), full.as_bytes())),
             url,
             value_maps: settings.value_maps.to_json(),

@@ -5,6 +5,7 @@
 //! same ids, when the lease is over.
 
 mod claim;
+mod lateness;
 mod mark;
 mod queue;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schema::batch::{BatchError, IngestClient};
+use schema::changes::EventSignals;
 use schema::{Db, DestinationId, NetworkId, clock};
 use telemetry::catalog;
 use tenancy::work::{Work, Works};
@@ -20,17 +22,17 @@ use tenancy::{Mailer, Secret};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
-pub use claim::claim_statement;
+pub use lateness::{Lateness, SetAlarm};
 
 use crate::message::Writer;
 use crate::notices;
 use crate::retention;
 use crate::send::Caller;
-use claim::Job;
+use claim::{Job, Turn};
 use mark::{Attempt, mark};
 
-/// Longest time until new events and due deliveries are noticed.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Longest time between looks at the queue without a signal: signals are lost while their connection is broken.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Pause after a failure of the database.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// Most calls of a node at once.
@@ -59,6 +61,10 @@ pub struct EngineSettings {
     pub mailer: Mailer,
     /// Public URL of the dashboard.
     pub dashboard_url: String,
+    /// Signals of stored events.
+    pub signals: EventSignals,
+    /// Alarm of the node about late deliveries.
+    pub set_alarm: SetAlarm,
     /// Background work of the node.
     pub works: Works,
 }
@@ -68,6 +74,8 @@ pub struct Engine {
     stop: Arc<Notify>,
     running: JoinHandle<()>,
     chores: JoinHandle<()>,
+    watch: JoinHandle<()>,
+    lateness: Lateness,
 }
 
 impl Engine {
@@ -89,6 +97,13 @@ impl Engine {
             sent,
         };
         let works = settings.works.clone();
+        let lateness = Lateness::default();
+        let watching = lateness::keep_watch(
+            settings.database_url.clone(),
+            lateness.clone(),
+            settings.set_alarm,
+        );
+        let watch = tokio::spawn(opening.clone().then(watching));
         let dispatcher = Dispatcher {
             url: settings.database_url,
             sender,
@@ -96,6 +111,7 @@ impl Engine {
             unmarked: Vec::new(),
             in_flight: HashMap::new(),
             is_stopping: false,
+            signals: settings.signals,
             works,
         };
         let running = tokio::spawn(opening.clone().then(dispatcher.run(stop.clone())));
@@ -109,12 +125,21 @@ impl Engine {
             stop,
             running,
             chores,
+            watch,
+            lateness,
         }
+    }
+
+    /// Lateness of the queue, as of the last look of this node.
+    #[must_use]
+    pub fn lateness(&self) -> Lateness {
+        self.lateness.clone()
     }
 
     /// Claims nothing more, and waits a few seconds until the calls in flight are recorded.
     pub async fn stop(self) {
         self.chores.abort();
+        self.watch.abort();
         self.stop.notify_one();
         let abort = self.running.abort_handle();
         if tokio::time::timeout(STOP_TIMEOUT, self.running).await.is_err() {
@@ -161,7 +186,7 @@ impl Sender {
 
     async fn attempt(&self, job: Job) -> Attempt {
         let now = clock::now();
-        match self.writer.call(&job.target, &job.facts, now) {
+        match self.writer.call(&job.target, &job.content, now) {
             Ok(call) => {
                 let outcome = self.caller.call(&call).await;
                 let label = if outcome.is_delivered() { DELIVERED } else { FAILED };
@@ -183,6 +208,7 @@ struct Dispatcher {
     /// Calls in flight by destination.
     in_flight: HashMap<(NetworkId, DestinationId), usize>,
     is_stopping: bool,
+    signals: EventSignals,
     works: Works,
 }
 
@@ -216,9 +242,11 @@ impl Dispatcher {
                 claimed = self.claim(&mut client).await?;
             }
             if marked + claimed + queued == 0 {
+                let pause = claim::until_due(&mut client).await?.min(POLL_INTERVAL);
                 tokio::select! {
                     Some(attempt) = self.results.recv() => self.receive(attempt),
-                    () = tokio::time::sleep(POLL_INTERVAL) => {}
+                    () = self.signals.any() => {}
+                    () = tokio::time::sleep(pause) => {}
                     () = stop.notified() => self.is_stopping = true,
                 }
             }
@@ -262,18 +290,18 @@ impl Dispatcher {
     /// First attempts before retries.
     async fn claim(&mut self, client: &mut IngestClient) -> Result<usize, BatchError> {
         let mut claimed = 0;
-        for is_retry in [false, true] {
+        for turn in [Turn::Network, Turn::First, Turn::Retries] {
             let busy: usize = self.in_flight.values().sum();
             let free = MAX_IN_FLIGHT.saturating_sub(busy);
             if free == 0 {
                 break;
             }
             let transaction = client.begin().await?;
-            let jobs = claim::claim(transaction.tx(), is_retry, free, &self.in_flight).await?;
+            let jobs = claim::claim(transaction.tx(), turn, free, &self.in_flight).await?;
             transaction.commit().await?;
             claimed += jobs.len();
             for job in jobs {
-                if job.facts.lacks_click {
+                if job.content.lacks_click() {
                     continue;
                 }
                 *self.in_flight.entry(job.destination()).or_default() += 1;

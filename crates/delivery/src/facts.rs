@@ -21,10 +21,27 @@ use crate::value_maps::ValueMaps;
 /// Version of the schema of webhooks; it changes when a field is removed or its meaning changes.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// Columns of [`Facts`] behind its delivery: of an event `e` and the tables of [`JOINS`]. The row of a click may follow that
+/// of its conversion, because each journal has an applier; an event is incomplete for that time.
+pub(crate) const COLUMNS: &str = "e.network_id, e.kind AS event, e.at, e.conversion_id, e.version, c.converted_at,
+    e.status, c.advertiser_id, e.affiliate_id, e.campaign_id, m.name AS campaign, e.goal_id, g.code AS goal, e.link_id,
+    e.click_id, n.click_key_number::int4 AS click_key_number, n.click_key_since, c.order_id, c.coupon,
+    coalesce(c.country, k.country, c.visit[6]) AS country, e.amount_micros, e.commission_micros, e.revenue_micros,
+    e.currency, coalesce(k.sub1, c.visit[1]) AS sub1, coalesce(k.sub2, c.visit[2]) AS sub2,
+    coalesce(k.sub3, c.visit[3]) AS sub3, coalesce(k.sub4, c.visit[4]) AS sub4, coalesce(k.sub5, c.visit[5]) AS sub5,
+    e.click_id IS NOT NULL AND k.id IS NULL AND c.visit IS NULL
+        AND coalesce(e.queued_at > now() - interval '60 s', false) AS lacks_click";
+/// Tables that [`COLUMNS`] reads beside the event `e`.
+pub(crate) const JOINS: &str = "JOIN conversions c ON c.network_id = e.network_id AND c.id = e.conversion_id
+    JOIN campaigns m ON m.network_id = e.network_id AND m.id = e.campaign_id
+    JOIN goals g ON g.network_id = e.network_id AND g.id = e.goal_id
+    JOIN networks n ON n.id = e.network_id
+    LEFT JOIN clicks k ON k.network_id = e.network_id AND k.id = e.click_id";
+
 schema::row! {
     /// Event with everything that a delivery can carry.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct Facts(read) {
+    pub struct Facts(read, query) {
         /// Delivery.
         pub delivery_id: DeliveryId,
         /// Tenant.

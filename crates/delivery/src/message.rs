@@ -3,15 +3,18 @@
 use campaigns::ClickIds;
 use chrono::{DateTime, Utc};
 use dialects::Template;
-use dialects::template;
+use dialects::template::{self, Macro};
 use hyper::header::{HeaderName, HeaderValue};
 use schema::NetworkId;
 use serde_json::Value;
 use tenancy::Secret;
 use url::Url;
 
+use crate::content::Content;
 use crate::destinations::{self, DestinationKind};
 use crate::facts::{Facts, Wording};
+use crate::format::BodyFormat;
+use crate::platform;
 use crate::send::{Call, CallMethod};
 use crate::signature::SigningSecret;
 use crate::value_maps::ValueMaps;
@@ -30,6 +33,8 @@ schema::row! {
         pub kind: DestinationKind,
         /// Method.
         pub method: CallMethod,
+        /// Body of the calls.
+        pub format: BodyFormat,
         /// URL with macros, without secrets.
         pub url: String,
         /// URL with its secrets, encrypted.
@@ -68,15 +73,18 @@ impl Writer {
     ///
     /// # Errors
     /// Sentence about settings that yield no call.
-    pub fn call(&self, target: &Target, facts: &Facts, now: DateTime<Utc>) -> Result<Call, String> {
+    pub fn call(&self, target: &Target, content: &Content, now: DateTime<Utc>) -> Result<Call, String> {
         let full = match &target.sealed_url {
             None => target.url.clone(),
             Some(sealed) => destinations::open_text(&self.secret, target.network_id, sealed)
                 .ok_or("The stored URL cannot be decrypted; save it again.")?,
         };
-        match target.kind {
-            DestinationKind::Postback => self.postback(target, &full, facts),
-            DestinationKind::Webhook => self.webhook(target, &full, facts, now),
+        match (target.kind, content) {
+            (DestinationKind::Webhook, content) => self.webhook(target, &full, content, now),
+            (DestinationKind::Postback, Content::Conversion(facts)) => self.postback(target, &full, facts),
+            (DestinationKind::Postback, Content::Network(_)) => {
+                Err("A tracker gets no events of the network; remove them from its settings.".to_owned())
+            }
         }
     }
 
@@ -99,18 +107,39 @@ impl Writer {
             body = Some(("application/x-www-form-urlencoded", form));
         }
         let id = HeaderValue::try_from(facts.delivery_id.to_string()).map_err(|error| error.to_string())?;
+        let mut headers = vec![(ID, id)];
+        let click_id = facts.value(Macro::ClickId, wording);
+        let to_platform = platform::call(target.format, &parse(&expanded)?, facts, click_id.as_deref())?;
+        if let Some(made) = to_platform {
+            url = made.url;
+            headers.extend(made.headers);
+            body = Some(("application/json", made.body.to_string().into_bytes()));
+        }
         Ok(Call {
             method: target.method,
             url,
             shown_url,
-            headers: vec![(ID, id)],
+            headers,
             body,
+            problem_in: (target.format == BodyFormat::TikTok)
+                .then_some(platform::problem_in as fn(&str) -> Option<String>),
         })
     }
 
-    fn webhook(&self, target: &Target, url: &str, facts: &Facts, now: DateTime<Utc>) -> Result<Call, String> {
-        let body = facts.to_json(&self.click_ids).to_string().into_bytes();
-        let (id, timestamp) = (facts.delivery_id.to_string(), now.timestamp());
+    fn webhook(
+        &self,
+        target: &Target,
+        url: &str,
+        content: &Content,
+        now: DateTime<Utc>,
+    ) -> Result<Call, String> {
+        let parsed = parse(url)?;
+        let (call_url, body) = match target.format.message(&parsed, content) {
+            Some(message) => message,
+            None => (parsed, content.to_json(&self.click_ids)),
+        };
+        let body = body.to_string().into_bytes();
+        let (id, timestamp) = (content.delivery_id().to_string(), now.timestamp());
         let former = target
             .former_secret
             .as_ref()
@@ -124,14 +153,15 @@ impl Writer {
         let value = |text: String| HeaderValue::try_from(text).map_err(|error| error.to_string());
         Ok(Call {
             method: CallMethod::Post,
-            url: parse(url)?,
-            shown_url: template::without_secrets(url),
+            url: call_url,
+            shown_url: target.format.without_secret(&template::without_secrets(url)),
             headers: vec![
                 (ID, value(id)?),
                 (TIMESTAMP, value(timestamp.to_string())?),
                 (SIGNATURE, value(signatures.join(" "))?),
             ],
             body: Some(("application/json", body)),
+            problem_in: None,
         })
     }
 }

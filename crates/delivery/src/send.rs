@@ -11,6 +11,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use schema::{clock, text_enum};
+use tenancy::host_checks::Dns;
 use tokio::time::timeout_at;
 use url::Url;
 
@@ -53,6 +54,8 @@ pub struct Call {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Type and content of the body, if any.
     pub body: Option<(&'static str, Vec<u8>)>,
+    /// Reason in an answer of 2xx why it is a failure, for receivers that report errors so.
+    pub problem_in: Option<fn(&str) -> Option<String>>,
 }
 
 /// Result of a call.
@@ -104,16 +107,16 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Creates a client.
+    /// Creates a client that resolves hosts by this DNS.
     ///
     /// # Errors
     /// Returns an error if TLS cannot be configured.
-    pub fn new(guard: Guard) -> Result<Self, tokio_rustls::rustls::Error> {
+    pub fn new(guard: Guard, dns: Dns) -> Result<Self, tokio_rustls::rustls::Error> {
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE)
             .pool_timer(TokioTimer::new())
-            .build(Connector::new(guard.clone())?);
+            .build(Connector::new(guard.clone(), dns)?);
         Ok(Self { client, guard })
     }
 
@@ -146,11 +149,13 @@ impl Caller {
                 // The status decides; an answer that does not end in time is cut off.
                 let mut read = Vec::new();
                 let _ = timeout_at(deadline, read_start(response.into_body(), &mut read)).await;
+                let answer = excerpt(&read);
+                let problem = problem_of_status(code);
                 Outcome {
                     code: Some(code),
-                    problem: problem_of_status(code),
+                    problem: problem.or_else(|| call.problem_in.and_then(|find| find(&answer))),
                     duration: began.elapsed(),
-                    answer: excerpt(&read),
+                    answer,
                     retry_after,
                 }
             }

@@ -7,6 +7,7 @@ use schema::{Currency, DeliveryId};
 use tenancy::Secret;
 use tokio::sync::Semaphore;
 
+use crate::content::Content;
 use crate::destinations::Destination;
 use crate::facts::Facts;
 use crate::guard::Guard;
@@ -77,7 +78,7 @@ impl Tester {
         let facts = Facts::sample(destination.network_id, currency, DeliveryId::fresh(now), now);
         let call = self
             .writer
-            .call(&destination.target(), &facts, now)
+            .call(&destination.target(), &Content::Conversion(Box::new(facts)), now)
             .map_err(TestError::Unsendable)?;
         let outcome = self.caller.call(&call).await;
         Ok(Tested {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use delivery::{Allowed, Call, CallMethod, Caller, Guard};
+use tenancy::host_checks::Dns;
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -88,7 +89,7 @@ async fn canary(address: &str, connections: &Arc<AtomicUsize>) -> Option<u16> {
 
 fn caller(allowed: &[String]) -> Caller {
     let allowed = allowed.iter().map(|text| text.parse::<Allowed>().unwrap());
-    Caller::new(Guard::new(allowed.collect())).unwrap()
+    Caller::new(Guard::new(allowed.collect()), Dns::default()).unwrap()
 }
 
 fn call(url: Url) -> Call {
@@ -98,6 +99,7 @@ fn call(url: Url) -> Call {
         url,
         headers: Vec::new(),
         body: None,
+        problem_in: None,
     }
 }
 

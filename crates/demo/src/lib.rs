@@ -7,6 +7,7 @@ mod description;
 mod dialect;
 mod history;
 mod network;
+mod receivers;
 mod scenarios;
 pub mod shop;
 
@@ -15,7 +16,7 @@ use std::path::Path;
 use campaigns::campaigns as campaign_table;
 use campaigns::campaigns::CampaignSettings;
 use schema::{Db, DbError, clock};
-use tenancy::{Author, ChangeError, TooBusy, networks};
+use tenancy::{Author, ChangeError, Secret, TooBusy, networks};
 use tracking::Tracker;
 
 pub use description::{DemoAddresses, Description};
@@ -102,6 +103,14 @@ impl Demo {
             goal: description.goal.code.clone(),
             dashboard_url: description.dashboard.clone(),
         }
+    }
+
+    /// Lets the demo deliver its events to the receivers of the shop, which must be started.
+    ///
+    /// # Errors
+    /// [`DemoError`].
+    pub async fn deliver(&self, db: &Db, secret: &Secret) -> Result<(), DemoError> {
+        receivers::connect(db, secret, &self.description).await
     }
 
     /// Returns the text for a new user of the demo.

@@ -16,6 +16,8 @@ use askama::Template;
 use schema::{BASE32, clock};
 use tracing::{Instrument as _, info_span};
 
+use crate::receivers;
+
 /// Integration of the shop with its network.
 #[derive(Debug, Clone)]
 pub struct ShopSettings {
@@ -115,6 +117,7 @@ pub fn start(listener: TcpListener, settings: ShopSettings) -> std::io::Result<R
         http,
         orders: Mutex::default(),
     }));
+    let refused = web::Data::new(receivers::Refused::default());
     let app = move || {
         App::new()
             .app_data(shop.clone())
@@ -123,6 +126,8 @@ pub fn start(listener: TcpListener, settings: ShopSettings) -> std::io::Result<R
             .route("/checkout", web::post().to(checkout))
             .route("/orders/{id}", web::get().to(order))
             .route("/shop.css", web::get().to(style))
+            .app_data(refused.clone())
+            .configure(receivers::configure)
             .default_service(web::to(|| async { HttpResponse::NotFound().body("Not found\n") }))
     };
     let server = HttpServer::new(app)

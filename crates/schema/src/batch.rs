@@ -210,8 +210,8 @@ pub trait BindRow: Row + Sized {
     fn bind<'q>(query: PageStatement<'q>, rows: &[Self]) -> PageStatement<'q>;
 }
 
-/// Defines a struct whose fields are columns, with [`Row`] and, as its marker says, [`ReadRow`] (`read`) or [`BindRow`]
-/// (`bind`).
+/// Defines a struct whose fields are columns, with [`Row`] and, as its marker says, [`ReadRow`] (`read`), [`BindRow`] (`bind`)
+/// or diesel's `QueryableByName` (`query`).
 ///
 /// ```
 /// use schema::batch::Row;
@@ -262,6 +262,21 @@ macro_rules! row {
                 query$(.bind::<Array<<$type as $crate::batch::ColumnType>::Sql>, _>(
                     rows.iter().map(|row| row.$field.clone()).collect::<Vec<$type>>(),
                 ))+
+            }
+        }
+    };
+    (@query $name:ident { $($(#[$field_meta:meta])* $field_vis:vis $field:ident : $type:ty),+ $(,)? }) => {
+        impl $crate::macro_support::diesel::QueryableByName<$crate::macro_support::diesel::pg::Pg> for $name {
+            fn build<'a>(
+                row: &impl $crate::macro_support::diesel::row::NamedRow<'a, $crate::macro_support::diesel::pg::Pg>,
+            ) -> $crate::macro_support::diesel::deserialize::Result<Self> {
+                use $crate::macro_support::diesel::row::NamedRow;
+                Ok(Self {
+                    $($field: NamedRow::get::<<$type as $crate::batch::ColumnType>::Sql, $type>(
+                        row,
+                        stringify!($field),
+                    )?),+
+                })
             }
         }
     };

@@ -2,6 +2,8 @@
 //!
 //! A change is announced by `NOTIFY` in its own transaction, so nodes receive it when that commits and never otherwise.
 //! Caches of the configuration check here if an entry is still valid.
+//!
+//! The same connection receives the signals of events: a network whose events were stored or queued.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -12,6 +14,7 @@ use diesel::QueryResult;
 use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 use futures_util::{StreamExt, stream};
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Notify, broadcast};
 use tokio_postgres::{AsyncMessage, Client};
 
@@ -19,6 +22,8 @@ use crate::session::{ConnectError, Driver};
 use crate::{NetworkConn, NetworkId, Opening, session};
 
 const CHANNEL: &str = "clickledger_changes";
+/// Channel on which a transaction that stores or queues events, or changes which deliveries are due, names their network.
+pub const EVENTS_CHANNEL: &str = "clickledger_events";
 /// Interval between health checks of the listening connection.
 const HEALTH_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Age of the last successful health check up to which received changes count as complete; also the timeout of a check.
@@ -47,6 +52,48 @@ pub async fn announce(conn: &mut NetworkConn, kind: &str, name: impl Display) ->
     Ok(())
 }
 
+/// Signals that the current transaction changes which deliveries of its network are due.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub async fn signal_events(conn: &mut NetworkConn) -> QueryResult<()> {
+    let network_id = conn.network_id().0.to_string();
+    diesel::sql_query("SELECT pg_notify($1, $2)")
+        .bind::<Text, _>(EVENTS_CHANNEL)
+        .bind::<Text, _>(network_id)
+        .execute(&mut **conn)
+        .await?;
+    Ok(())
+}
+
+/// Receiver of the signals of events. Signals are lost while the connection is broken, so that a slow poll beside them is
+/// needed.
+pub struct EventSignals(broadcast::Receiver<NetworkId>);
+
+impl EventSignals {
+    /// Waits for a signal, and discards those that came with it.
+    pub async fn any(&mut self) {
+        self.next().await;
+        while !matches!(self.0.try_recv(), Err(TryRecvError::Empty | TryRecvError::Closed)) {}
+    }
+
+    /// Waits for a signal of this network.
+    pub async fn of(&mut self, network_id: NetworkId) {
+        // After a gap, any network may have signalled.
+        while self.next().await.is_some_and(|signalled| signalled != network_id) {}
+    }
+
+    /// The next signal; `None` after a gap.
+    async fn next(&mut self) -> Option<NetworkId> {
+        match self.0.recv().await {
+            Ok(network_id) => Some(network_id),
+            Err(RecvError::Lagged(_)) => None,
+            // The process ends.
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
 /// Received change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
@@ -63,6 +110,7 @@ pub struct Changed {
 pub struct Changes {
     received: Arc<RwLock<Received>>,
     each: broadcast::Sender<Changed>,
+    events: broadcast::Sender<NetworkId>,
     /// Request for a health check before its time.
     ask: Arc<Notify>,
     /// Announcement of each successful health check.
@@ -91,9 +139,11 @@ impl Changes {
             networks: HashMap::new(),
         };
         let (each, _) = broadcast::channel(1024);
+        let (events, _) = broadcast::channel(1024);
         let changes = Self {
             received: Arc::new(RwLock::new(received)),
             each,
+            events,
             ask: Arc::default(),
             checked: Arc::default(),
         };
@@ -109,6 +159,12 @@ impl Changes {
     #[must_use]
     pub fn each(&self) -> broadcast::Receiver<Changed> {
         self.each.subscribe()
+    }
+
+    /// Returns a receiver of the signals of events from now on.
+    #[must_use]
+    pub fn events(&self) -> EventSignals {
+        EventSignals(self.events.subscribe())
     }
 
     /// True if any change committed before now has been received.
@@ -190,7 +246,9 @@ impl Changes {
     }
 
     async fn check_health(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
-        client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+        client
+            .batch_execute(&format!("LISTEN {CHANNEL}; LISTEN {EVENTS_CHANNEL}"))
+            .await?;
         self.update(|received, now| received.complete_since = now);
         loop {
             self.update(|received, now| received.checked_at = Some(now));
@@ -211,7 +269,12 @@ impl Changes {
             let AsyncMessage::Notification(notification) = message else {
                 continue;
             };
-            if let Some(changed) = parse(notification.payload()) {
+            if notification.channel() == EVENTS_CHANNEL {
+                if let Ok(network_id) = notification.payload().parse() {
+                    // Fails only without subscribers.
+                    drop(self.events.send(NetworkId(network_id)));
+                }
+            } else if let Some(changed) = parse(notification.payload()) {
                 self.update(|received, now| _ = received.networks.insert(changed.network_id, now));
                 // Fails only without subscribers.
                 drop(self.each.send(changed));

@@ -223,6 +223,9 @@ event_id!(
     /// Id of a delivery, the same in every attempt.
     DeliveryId, "dlv");
 event_id!(
+    /// Id of an event of a network that is about no conversion.
+    NetworkEventId, "evt");
+event_id!(
     /// Stored key of a click: the part of a click ID that is unique within its network. Users and advertisers see the
     /// signed click ID (`tracking::ClickId`) instead.
     ClickKey, "clk");
@@ -251,7 +254,8 @@ fresh_event_id!(
     WaitingCorrectionId,
     AuditId,
     AlertId,
-    DeliveryId
+    DeliveryId,
+    NetworkEventId
 );
 
 #[cfg(test)]

@@ -26,8 +26,9 @@ pub use db::{Db, DbError, NetworkConn, Transaction};
 pub use ids::{
     AdvertiserId, AffiliateId, AlertId, ApiKeyId, ApplicationId, AuditId, BASE32, CampaignId, CapId,
     ClickKey, ConversionId, DeliveryId, DestinationId, GoalId, GroupId, IdError, IntegrationId, InvitationId,
-    LandingPageId, LedgerEntryId, LinkId, MembershipId, NetworkId, PersonId, PostbackId, ReportFileId,
-    ReportLinkId, ReportMailId, RuleId, SavedReportId, SessionId, UrlTemplateId, WaitingCorrectionId,
+    LandingPageId, LedgerEntryId, LinkId, MembershipId, NetworkEventId, NetworkId, PersonId, PostbackId,
+    ReportFileId, ReportLinkId, ReportMailId, RuleId, SavedReportId, SessionId, UrlTemplateId,
+    WaitingCorrectionId,
 };
 pub use migrations::{MigrateError, NewerDatabase, migrate, migrate_one, migration_versions};
 pub use money::{Currency, Money, UnknownCurrency, decimal};

@@ -515,7 +515,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Events of conversions of networks with destinations, stored by the transaction that changes the conversion.
+    /// Events of conversions of networks with destinations or event consumers, stored by the transaction that changes the conversion.
     conversion_events (network_id, conversion_id, version) {
         /// Network that owns the row.
         network_id -> Int4,
@@ -549,8 +549,10 @@ diesel::table! {
         currency -> Text,
         /// True once its deliveries are queued.
         is_queued -> Bool,
-        /// Identifier of the transaction that stored it, which orders the events.
-        stored_in -> Int8,
+        /// Position in the stream of the network, from 1, without gaps; NULL before its deliveries are queued, and for an event that was restored for a back-fill.
+        position -> Nullable<Int8>,
+        /// Time at which it got its position; NULL without one.
+        queued_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -703,9 +705,9 @@ diesel::table! {
         id -> Uuid,
         /// Destination.
         destination_id -> Int4,
-        /// Conversion of the event.
-        conversion_id -> Uuid,
-        /// Version of the conversion after the event; with the conversion, the event.
+        /// Conversion of the event; NULL for an event of the network.
+        conversion_id -> Nullable<Uuid>,
+        /// Version of the conversion after the event; with the conversion, the event. 0 for an event of the network.
         version -> Int4,
         /// Kind of the event.
         event -> Text,
@@ -727,6 +729,8 @@ diesel::table! {
         code -> Nullable<Int4>,
         /// Reason why the last attempt failed; NULL if it did not.
         problem -> Nullable<Text>,
+        /// Event of the network; NULL for an event of a conversion.
+        event_id -> Nullable<Uuid>,
     }
 }
 
@@ -809,6 +813,36 @@ diesel::table! {
         mailed_failures -> Int4,
         /// Time before which the receiver asked for no request (Retry-After); NULL if it did not.
         quiet_until -> Nullable<Timestamptz>,
+        /// Body of the calls. standard: the parameters of a tracker, or the event as JSON. slack, telegram: a message, of a webhook. meta, tiktok, openai: a conversion for an advertising platform, of an affiliate.
+        format -> Text,
+    }
+}
+
+diesel::table! {
+    /// Programs that fetch the stream of events of a network, each with its place in it.
+    event_consumers (network_id, name) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Name that the program chose.
+        name -> Text,
+        /// Position up to which events are acknowledged.
+        position -> Int8,
+        /// Time of creation.
+        created_at -> Timestamptz,
+        /// Time of the last acknowledgement; NULL before the first.
+        acknowledged_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Extent of the stream of events of each network.
+    event_streams (network_id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Position of the latest event.
+        position -> Int8,
+        /// Highest position whose event was removed because of its age; 0 if none was.
+        removed -> Int8,
     }
 }
 
@@ -1183,6 +1217,28 @@ diesel::table! {
         created_at -> Timestamptz,
         /// Time of removal; NULL while active. Rows are never deleted, because the audit log refers to them.
         ended_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Events of networks that are about no conversion, stored by the transaction that causes them if the network has destinations or event consumers.
+    network_events (network_id, id) {
+        /// Network that owns the row.
+        network_id -> Int4,
+        /// Id of the event (evt_…); sorts by time.
+        id -> Uuid,
+        /// affiliate.applied: an application arrived. integration.failing: an alert about an advertiser opened. integration.recovered: it is over.
+        kind -> Text,
+        /// Time of the event.
+        at -> Timestamptz,
+        /// Content of the event, as webhooks carry it.
+        data -> Jsonb,
+        /// True once its deliveries are queued.
+        is_queued -> Bool,
+        /// Position in the stream of the network; NULL before its deliveries are queued.
+        position -> Nullable<Int8>,
+        /// Time at which it got its position; NULL without one.
+        queued_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -1879,6 +1935,8 @@ diesel::joinable!(conversion_rollups -> networks (network_id));
 diesel::joinable!(conversion_spans -> networks (network_id));
 diesel::joinable!(coupons -> networks (network_id));
 diesel::joinable!(destinations -> networks (network_id));
+diesel::joinable!(event_consumers -> networks (network_id));
+diesel::joinable!(event_streams -> networks (network_id));
 diesel::joinable!(exchange_rates -> networks (network_id));
 diesel::joinable!(goal_versions -> networks (network_id));
 diesel::joinable!(goals -> networks (network_id));
@@ -1891,6 +1949,7 @@ diesel::joinable!(landing_pages -> networks (network_id));
 diesel::joinable!(mailed_links -> people (person_id));
 diesel::joinable!(memberships -> networks (network_id));
 diesel::joinable!(memberships -> people (person_id));
+diesel::joinable!(network_events -> networks (network_id));
 diesel::joinable!(network_slugs -> networks (network_id));
 diesel::joinable!(operator_log -> people (person_id));
 diesel::joinable!(promoters -> networks (network_id));
@@ -1936,6 +1995,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     deliveries,
     delivery_attempts,
     destinations,
+    event_consumers,
+    event_streams,
     exchange_rates,
     goal_versions,
     goals,
@@ -1950,6 +2011,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     ledger_entries,
     mailed_links,
     memberships,
+    network_events,
     network_slugs,
     networks,
     nodes,

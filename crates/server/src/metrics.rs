@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::{DateTime, Utc};
+use delivery::Lateness;
 use nix::sys::statvfs::statvfs;
 use schema::{Db, DbError};
 use telemetry::{CONTENT_TYPE, Scrape, catalog};
@@ -36,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) journal: PathBuf,
     /// True if this node fetches reference rates.
     pub(crate) fetches_rates: bool,
+    /// Lateness of the queue of deliveries.
+    pub(crate) lateness: Lateness,
     /// Start of the server.
     pub(crate) started_at: DateTime<Utc>,
 }
@@ -68,6 +71,8 @@ async fn show(node: web::Data<Node>) -> HttpResponse {
     process::add(&mut scrape);
     let version = env!("CARGO_PKG_VERSION");
     scrape.gauge(&catalog::BUILD_INFO, &[version, COMMIT.unwrap_or_default()], 1.0);
+    let late = node.lateness.get().as_secs_f64();
+    scrape.gauge(&catalog::DELIVERIES_LATE, &[], late);
     scrape.gauge(&catalog::PROCESS_START, &[], seconds(node.started_at));
     // Left out while the database does not answer.
     if let Ok(Ok(stored)) = tokio::time::timeout(DATABASE_TIMEOUT, Stored::read(&node)).await {

@@ -181,7 +181,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         storage: settings.storage.clone(),
         places: settings.places,
     })?;
-    let caller = Caller::new(settings.guard)?;
+    let caller = Caller::new(settings.guard, settings.dns)?;
     let tester = Tester::new(caller.clone(), settings.secret.clone());
     let delivery = EngineSettings {
         database_url,
@@ -190,6 +190,11 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
         caller,
         mailer: settings.mailer.clone(),
         dashboard_url: urls.dashboard.clone(),
+        signals: tracker.changes().events(),
+        set_alarm: {
+            let tracker = tracker.clone();
+            Box::new(move |message| tracker.set_alarm("deliveries_late", message))
+        },
         works: tracker.works().clone(),
     };
     let reports = reports::Engine::default();
@@ -265,6 +270,7 @@ pub fn start(settings: ServeSettings) -> Result<Running, ServeError> {
             db: db.clone(),
             journal: settings.storage.journal.folder,
             fetches_rates,
+            lateness: engine.lateness(),
             started_at,
         };
         servers.push(spawn(metrics::listen(listener, node)?));

@@ -65,8 +65,6 @@ catalog! {
             alarm "95th percentile above 2 s",
         CONVERSION_EVENTS: Counters("clickledger_conversion_events_total", ["kind" = "kinds of events of conversions"])
             "Committed events of conversions.",
-        // The attempts of deliveries (partner postbacks, webhooks) belong here, by kind and outcome, as a histogram with
-        // the bounds of WAITS, once the product delivers.
     }
     Journals {
         JOURNAL_SYNC_DURATION: Histograms("clickledger_journal_sync_duration_seconds", ["stream" = "clicks, postbacks, verdicts"], INTAKE)
@@ -127,6 +125,9 @@ catalog! {
             "Time to hand a mail to the mail server."; alarm "an outcome failed",
         DELIVERY_DURATION: Histograms("clickledger_delivery_duration_seconds", ["outcome" = "delivered, failed"], WAITS)
             "Time of an attempt to deliver an event to a tracker or a webhook.",
+        DELIVERIES_LATE: Gauges("clickledger_deliveries_late_seconds", [])
+            "Time for which the oldest delivery has been due, or the oldest event has not been queued, without any node working on it.";
+            alarm "above 60 s",
         WORK_LAST_SUCCESS: Gauges(
             "clickledger_work_last_success_timestamp_seconds",
             ["work" = "blocks (one node of all), mails, files, alerts, hosts, backup, deliveries"])

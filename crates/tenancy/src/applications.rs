@@ -16,6 +16,7 @@ use crate::affiliates::{self, AffiliateSettings};
 use crate::audit::{self, Change};
 use crate::author::Author;
 use crate::error::{ChangeError, FieldErrors, check_email, check_name, check_text};
+use crate::network_events::{self, NetworkEventKind};
 use crate::networks::Joining;
 use crate::one_time::OneTimeToken;
 use crate::{Role, invitations};
@@ -170,18 +171,31 @@ pub async fn apply(
         .returning(Application::as_select())
         .get_result(&mut **conn)
         .await?;
-    if !joining.approves(&email) {
-        return Ok(Applied {
-            application,
-            token,
-            invitation: None,
-        });
-    }
-    let (application, invitation) = approve(conn, &Author::system(), application.id, now).await?;
+    let (application, invitation) = if joining.approves(&email) {
+        let (approved, invitation) = approve(conn, &Author::system(), application.id, now).await?;
+        (approved, Some(invitation))
+    } else {
+        (application, None)
+    };
+    let kind = NetworkEventKind::AffiliateApplied;
+    network_events::store(conn, kind, content_of(&application), now).await?;
     Ok(Applied {
         application,
         token,
-        invitation: Some(invitation),
+        invitation,
+    })
+}
+
+/// Content of the event `affiliate.applied`.
+fn content_of(application: &Application) -> Value {
+    json!({
+        "application": application.id,
+        "name": application.name,
+        "email": application.email,
+        "website": application.website,
+        "answers": application.answers.0,
+        "status": application.status,
+        "affiliate": application.affiliate_id,
     })
 }
 

@@ -27,6 +27,7 @@ mod mail;
 pub mod mail_templates;
 pub mod mailed_links;
 pub mod memberships;
+pub mod network_events;
 pub mod networks;
 mod one_time;
 pub mod operators;

@@ -130,6 +130,8 @@ permissions! {
     SeeDeliveries, "see deliveries", ConversionsRead: Owner Admin Manager Analyst Affiliate;
     /// Change destinations and send deliveries again; affiliates only theirs.
     ManageDeliveries, "change destinations of deliveries", CampaignsWrite: Owner Admin Manager Affiliate;
+    /// Fetch the events of the network, with the revenue of all advertisers.
+    FollowEvents, "follow the events of the network", ConversionsRead: Owner Admin;
     /// Approve and reject conversions.
     DecideConversions, "approve and reject conversions", ConversionsWrite: Owner Admin Manager;
     /// See advertisers, affiliates, groups and applications.

@@ -72,6 +72,11 @@ impl ApiClient {
         self.json(Method::PATCH, path, &[], body).await
     }
 
+    /// Sends JSON by PUT.
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.json(Method::PUT, path, &[], body).await
+    }
+
     /// Sends DELETE.
     pub async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path, &[], "").await

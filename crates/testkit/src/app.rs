@@ -268,12 +268,17 @@ impl TestApp {
         }
     }
 
-    /// Stops the server without the check, for a test that removes acknowledged events on purpose.
-    pub async fn stop_unverified(mut self) {
+    /// Stops the server and keeps its database, for a test that goes on without it.
+    pub async fn stop_server(&mut self) {
         self.finished = true;
         if let Some(running) = self.running.take() {
             running.stop().await;
         }
+    }
+
+    /// Stops the server without the check, for a test that removes acknowledged events on purpose.
+    pub async fn stop_unverified(mut self) {
+        self.stop_server().await;
     }
 
     /// Verifies for every network that every acknowledged event is stored, summed and booked.

@@ -83,13 +83,13 @@ impl TestApp {
         .await;
     }
 
-    /// Waits until a query returns this text, at most ten seconds.
+    /// Waits until a query returns this text, at most thirty seconds.
     pub async fn eventually(&self, sql: &str, expected: &str) {
-        for _ in 0..100 {
+        for _ in 0..600 {
             if self.text(sql).await == expected {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert_eq!(self.text(sql).await, expected);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hickory_resolver::proto::op::{Message, ResponseCode};
@@ -14,6 +15,8 @@ use tokio::net::UdpSocket;
 enum Zone {
     /// Records of the name.
     Records(Vec<RData>),
+    /// One address in each answer, in turn.
+    Turns(Arc<AtomicUsize>, Vec<Ipv4Addr>),
     /// No answer at all.
     Silent,
     /// Error.
@@ -66,6 +69,18 @@ impl DnsServer {
         self.set(name, Zone::Records(vec![RData::A(A(address))]));
     }
 
+    /// Sets several addresses of a name.
+    pub fn addresses(&self, name: &str, addresses: &[Ipv4Addr]) {
+        let records = addresses.iter().map(|address| RData::A(A(*address)));
+        self.set(name, Zone::Records(records.collect()));
+    }
+
+    /// Answers about a name with these addresses in turn, one in each answer.
+    pub fn alternate(&self, name: &str, addresses: &[Ipv4Addr]) {
+        let turns = Arc::new(AtomicUsize::new(0));
+        self.set(name, Zone::Turns(turns, addresses.to_vec()));
+    }
+
     /// Does not answer about a name from now on.
     pub fn silence(&self, name: &str) {
         self.set(name, Zone::Silent);
@@ -97,6 +112,12 @@ fn answer(request: &Message, zones: &HashMap<String, Zone>) -> Option<Message> {
     loop {
         match zones.get(name.to_ascii().trim_end_matches('.')) {
             Some(Zone::Silent) => return None,
+            Some(Zone::Turns(turns, addresses)) if query.query_type() == RecordType::A => {
+                let turn = turns.fetch_add(1, Ordering::SeqCst) % addresses.len();
+                let data = RData::A(A(addresses[turn]));
+                response.add_answer(Record::from_rdata(name.clone(), 0, data));
+            }
+            Some(Zone::Turns(..)) => {}
             Some(Zone::Failing) => response.metadata.response_code = ResponseCode::ServFail,
             None if response.answers.is_empty() => response.metadata.response_code = ResponseCode::NXDomain,
             None => {}

@@ -1,8 +1,11 @@
 //! HTTP server that receives deliveries and answers as a test asks.
 
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -21,8 +24,14 @@ pub enum Behaviour {
     Drip,
     /// Answers 200 with a body that does not end.
     Endless,
-    /// Answers 200 with bytes that claim to be gzip.
-    Gzip,
+    /// Answers 200 with 64 KiB of gzip that decompress to 64 MiB.
+    GzipBomb,
+    /// Answers 200 with this body.
+    Answer(&'static str),
+    /// Answers with this status and closes the connection.
+    Closing(u16),
+    /// Answers 200 after this number of milliseconds.
+    Slow(u64),
 }
 
 /// Received request.
@@ -49,7 +58,7 @@ impl Received {
 
 /// Running receiver. Stops when dropped.
 pub struct Receiver {
-    /// Port on 127.0.0.1.
+    /// Port.
     pub port: u16,
     received: Arc<Mutex<Vec<Received>>>,
     behaviour: Arc<Mutex<Behaviour>>,
@@ -68,7 +77,15 @@ impl Receiver {
     /// # Panics
     /// Without a free port.
     pub async fn start(behaviour: Behaviour) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_at("127.0.0.1:0", behaviour).await
+    }
+
+    /// Starts a receiver at an address.
+    ///
+    /// # Panics
+    /// If the address is in use.
+    pub async fn start_at(address: &str, behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free address");
         let port = listener.local_addr().expect("bound").port();
         let received = Arc::new(Mutex::new(Vec::new()));
         let behaviour = Arc::new(Mutex::new(behaviour));
@@ -154,17 +171,41 @@ async fn serve(mut stream: TcpStream, log: &Mutex<Vec<Received>>, mode: &Mutex<B
             }
             Behaviour::Drip => drip(&mut stream).await,
             Behaviour::Endless => endless(&mut stream).await,
-            Behaviour::Gzip => {
-                let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n";
-                stream
-                    .write_all(&[head.as_bytes(), &[0x1f, 0x8b, 0, 0]].concat())
-                    .await
+            Behaviour::GzipBomb => stream.write_all(&gzip_bomb()).await,
+            Behaviour::Closing(status) => {
+                let head =
+                    format!("HTTP/1.1 {status} Test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+                let _ = stream.write_all(head.as_bytes()).await;
+                return;
+            }
+            Behaviour::Answer(body) => {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all(format!("{head}{body}").as_bytes()).await
+            }
+            Behaviour::Slow(millis) => {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                let head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+                stream.write_all(head.as_bytes()).await
             }
         };
         if written.is_err() {
             return;
         }
     }
+}
+
+/// Response whose body is a gzip of zeros.
+fn gzip_bomb() -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    for _ in 0..64 {
+        encoder.write_all(&[0; 1024 * 1024]).expect("memory");
+    }
+    let body = encoder.finish().expect("memory");
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), &body].concat()
 }
 
 async fn drip(stream: &mut TcpStream) -> std::io::Result<()> {

@@ -17,7 +17,7 @@ use crate::journals::Journals;
 use crate::settings::WhenDiskFails;
 
 /// Names of all alarms.
-pub const ALARMS: [&str; 12] = [
+pub const ALARMS: [&str; 13] = [
     "database_away",
     "postgres_down",
     "postgres_restarted",
@@ -29,6 +29,7 @@ pub const ALARMS: [&str; 12] = [
     "clock_step",
     "untrusted_proxy",
     "backup_failing",
+    "deliveries_late",
     CONTRADICTED,
 ];
 

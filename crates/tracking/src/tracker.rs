@@ -282,7 +282,9 @@ impl Tracker {
         self.watch.draining.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
+    /// True while the node drains.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
         self.watch.draining.load(Ordering::Relaxed)
     }
 

@@ -2,7 +2,7 @@
 
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
-use conversions::EventKind;
+use delivery::DeliveryEvent;
 use delivery::deliveries::{self, DeliveryFilter, DeliveryState, Listed, StoredAttempt, StoredDelivery};
 use schema::{ConversionId, DeliveryId, DestinationId, clock};
 use serde::{Deserialize, Serialize};
@@ -25,12 +25,13 @@ pub(crate) struct Delivery {
     id: DeliveryId,
     #[schema(value_type = schemas::DestinationId)]
     destination: DestinationId,
-    #[schema(value_type = schemas::ConversionId)]
-    conversion: ConversionId,
-    /// Version of the conversion after the event.
+    /// Conversion; null for an event of the network.
+    #[schema(required, value_type = Option<schemas::ConversionId>)]
+    conversion: Option<ConversionId>,
+    /// Version of the conversion after the event; 0 for an event of the network.
     version: i32,
-    #[schema(value_type = schemas::EventKind)]
-    event: EventKind,
+    #[schema(value_type = schemas::DeliveryEvent)]
+    event: DeliveryEvent,
     #[schema(value_type = schemas::DeliveryState)]
     state: DeliveryState,
     queued_at: DateTime<Utc>,
@@ -137,7 +138,7 @@ pub(crate) struct DeliveryParams {
     #[param(value_type = schemas::DeliveryState, inline, required = false)]
     state: Option<String>,
     /// Only deliveries of this event.
-    #[param(value_type = schemas::EventKind, inline, required = false)]
+    #[param(value_type = schemas::DeliveryEvent, inline, required = false)]
     event: Option<String>,
     /// Only deliveries of this conversion.
     #[param(value_type = schemas::ConversionId, inline, required = false)]

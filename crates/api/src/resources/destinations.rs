@@ -62,11 +62,15 @@ resource! {
         /// with the name of a secret; sent back, it keeps that value.
         url: String as schemas::TemplateUrl,
         /// Events that are delivered.
-        events: Vec<String> as Vec<schemas::EventKind>,
+        events: Vec<String> as Vec<schemas::DeliveryEvent>,
     }
     may {
         /// `GET`, the default, or `POST`: then the parameters are sent in the body. Webhooks are always sent by POST.
         method: String as schemas::CallMethod,
+        /// Body of the calls: `standard`, the default, for the parameters of a tracker or the event as JSON. Of a webhook,
+        /// `slack` or `telegram` for a message; in responses, `YOUR_TOKEN` replaces the secret in the path of their URL. Of a
+        /// postback, `meta`, `tiktok` or `openai` for a conversion of that platform, whose values are the parameters of the URL.
+        format: String as schemas::BodyFormat,
         /// Campaign whose conversions are delivered; null for all.
         campaign: Option<String> as Option<schemas::CampaignId>,
         /// Goal whose conversions are delivered; null for all.
@@ -255,7 +259,8 @@ pub(crate) async fn create(
                 Owner::Affiliate(id)
             }
         };
-        let mut draft = body.value.over(Draft::with([("method", "GET".to_owned())]));
+        let standard = [("method", "GET".to_owned()), ("format", "standard".to_owned())];
+        let mut draft = body.value.over(Draft::with(standard));
         let settings = DestinationSettings::check(&mut draft, kind, api.deliveries.guard());
         let settings = draft.accepted(settings)?;
         let author = access.author();

@@ -16,6 +16,7 @@ pub(crate) mod coupons;
 pub(crate) mod deliveries;
 pub(crate) mod destinations;
 pub(crate) mod entering;
+pub(crate) mod events;
 pub(crate) mod exchange_rates;
 pub(crate) mod feed;
 pub(crate) mod goals;

@@ -22,7 +22,7 @@ schema::row! {
         delivery_id: DeliveryId,
         number: i32,
         destination_id: DestinationId,
-        conversion_id: ConversionId,
+        conversion_id: Option<ConversionId>,
         version: i32,
         method: String,
         url: String,
@@ -48,14 +48,15 @@ impl Attempt {
             None if !outcome.is_gone() => "given_up",
             _ => "waiting",
         };
+        let (conversion_id, version) = job.content.version();
         let quiet = outcome.retry_after.filter(|_| !is_delivered).unwrap_or_default();
         Self {
             network_id: job.target.network_id,
-            delivery_id: job.facts.delivery_id,
+            delivery_id: job.content.delivery_id(),
             number: job.number,
             destination_id: job.destination_id,
-            conversion_id: job.facts.conversion_id,
-            version: job.facts.version,
+            conversion_id,
+            version,
             method: method.to_string(),
             url,
             is_gone: outcome.is_gone(),

@@ -1,10 +1,12 @@
 //! Queueing: the deliveries that follow from new events.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use conversions::StoredEvent;
 use schema::batch::{BatchError, IngestClient, Row};
-use schema::{ConversionId, NetworkId};
+use schema::{ConversionId, NetworkEventId, NetworkId, changes};
+use tenancy::network_events::{self, StoredNetworkEvent};
 
 /// Most events taken in one transaction.
 const BATCH: i64 = 1000;
@@ -42,6 +44,34 @@ static QUEUE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+schema::row! {
+    struct QueuedNetworkEvent() {
+        network_id: NetworkId,
+        id: NetworkEventId,
+        kind: String,
+        at: chrono::DateTime<chrono::Utc>,
+    }
+}
+
+static QUEUE_OF_NETWORK: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO deliveries (network_id, destination_id, version, event, event_id)
+         SELECT k.network_id, s.id, 0, k.kind, k.id
+         FROM {} JOIN destinations s ON s.network_id = k.network_id AND s.created_at <= k.at
+             AND k.kind = ANY(string_to_array(s.events, ','))
+         ON CONFLICT DO NOTHING",
+        QueuedNetworkEvent::unnest()
+    )
+});
+
+/// Wakes programs that wait for events, and the engines of other nodes.
+static SIGNAL: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT pg_notify('{}', n::text) FROM unnest($1::int4[]) n",
+        changes::EVENTS_CHANNEL
+    )
+});
+
 /// Queues the deliveries of new events; returns the number of events.
 pub(super) async fn queue_new(client: &mut IngestClient) -> Result<usize, BatchError> {
     let transaction = client.begin().await?;
@@ -58,8 +88,31 @@ pub(super) async fn queue_new(client: &mut IngestClient) -> Result<usize, BatchE
     let events = conversions::take_new(tx, BATCH).await?;
     let rows: Vec<QueuedEvent> = events.iter().map(QueuedEvent::from).collect();
     tx.execute_batch(&QUEUE, &rows).await?;
+    let of_networks = network_events::take_new(tx, BATCH).await?;
+    let network_rows: Vec<QueuedNetworkEvent> = of_networks.iter().map(QueuedNetworkEvent::from).collect();
+    tx.execute_batch(&QUEUE_OF_NETWORK, &network_rows).await?;
+    let networks: BTreeSet<i32> = rows
+        .iter()
+        .map(|row| row.network_id.0)
+        .chain(network_rows.iter().map(|row| row.network_id.0))
+        .collect();
+    if !networks.is_empty() {
+        let networks: Vec<i32> = networks.into_iter().collect();
+        tx.query(&SIGNAL, &[&networks]).await?;
+    }
     transaction.commit().await?;
-    Ok(events.len())
+    Ok(events.len() + of_networks.len())
+}
+
+impl From<&StoredNetworkEvent> for QueuedNetworkEvent {
+    fn from(event: &StoredNetworkEvent) -> Self {
+        Self {
+            network_id: event.network_id,
+            id: event.id,
+            kind: event.kind.to_string(),
+            at: event.at,
+        }
+    }
 }
 
 impl From<&StoredEvent> for QueuedEvent {

@@ -39,7 +39,7 @@ pub struct Alert {
     pub closed_at: Option<DateTime<Utc>>,
     /// Name of the user who acknowledged it; `None` if none has.
     pub seen_by: Option<String>,
-    finding: Value,
+    pub(super) finding: Value,
 }
 
 impl Alert {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{AdvertiserId, AlertId, NetworkConn, alerts};
-use serde_json::Value;
+use schema::{AdvertiserId, AlertId, NetworkConn, advertisers, alerts};
+use serde_json::{Value, json};
+use tenancy::network_events::{self, NetworkEventKind};
 
 use super::activity;
 use super::alert::{Alert, AlertKind};
@@ -50,7 +51,7 @@ pub(super) async fn check(conn: &mut NetworkConn, now: DateTime<Utc>) -> QueryRe
                         .execute(&mut **conn)
                         .await?;
                 }
-                (Some(known), None) => close_alert(conn, known.id, now).await?,
+                (Some(known), None) => close_alert(conn, known, now).await?,
                 (None, None) => {}
             }
         }
@@ -67,31 +68,68 @@ async fn open_alert(
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     let network_id = conn.network_id();
-    diesel::insert_into(alerts::table)
+    let alert = Alert {
+        id: AlertId::fresh(now),
+        advertiser_id,
+        kind,
+        since,
+        opened_at: now,
+        closed_at: None,
+        seen_by: None,
+        finding: to_json(finding),
+    };
+    let opened = diesel::insert_into(alerts::table)
         .values((
             alerts::network_id.eq(network_id),
-            alerts::id.eq(AlertId::fresh(now)),
+            alerts::id.eq(alert.id),
             alerts::advertiser_id.eq(advertiser_id),
             alerts::kind.eq(kind),
             alerts::since.eq(since),
             alerts::opened_at.eq(now),
-            alerts::finding.eq(to_json(finding)),
+            alerts::finding.eq(&alert.finding),
             alerts::notify_after.eq(now),
         ))
         // Another node may have opened the same alert.
         .on_conflict_do_nothing()
         .execute(&mut **conn)
         .await?;
+    if opened > 0 {
+        store_event(conn, NetworkEventKind::IntegrationFailing, &alert, now).await?;
+    }
     Ok(())
 }
 
-async fn close_alert(conn: &mut NetworkConn, id: AlertId, now: DateTime<Utc>) -> QueryResult<()> {
+async fn close_alert(conn: &mut NetworkConn, alert: &Alert, now: DateTime<Utc>) -> QueryResult<()> {
     let network_id = conn.network_id();
-    diesel::update(alerts::table.find((network_id, id)))
+    diesel::update(alerts::table.find((network_id, alert.id)))
         .set((alerts::closed_at.eq(now), alerts::notify_after.eq(now)))
         .execute(&mut **conn)
         .await?;
-    Ok(())
+    store_event(conn, NetworkEventKind::IntegrationRecovered, alert, now).await
+}
+
+/// Stores the event of an alert that opened or is over.
+async fn store_event(
+    conn: &mut NetworkConn,
+    kind: NetworkEventKind,
+    alert: &Alert,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let network_id = conn.network_id();
+    let name: String = advertisers::table
+        .find((network_id, alert.advertiser_id))
+        .select(advertisers::name)
+        .first(&mut **conn)
+        .await?;
+    let content = json!({
+        "alert": alert.id,
+        "advertiser": alert.advertiser_id,
+        "advertiser_name": name,
+        "kind": alert.kind,
+        "since": alert.since.to_rfc3339_opts(SecondsFormat::Secs, true),
+        "message": alert.sentence(),
+    });
+    network_events::store(conn, kind, content, now).await
 }
 
 fn to_json(finding: &Finding) -> Value {

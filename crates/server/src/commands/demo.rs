@@ -106,6 +106,7 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
     let demo = opening.instrument(info_span!("open_demo")).await?;
     fs::remove_file(data_dir.join(UNFINISHED)).or_else(ignore_missing)?;
     let shop = demo::shop::start(shop, demo.shop())?;
+    demo.deliver(&running.db, &database.secret).await?;
     println!("{}", demo.greeting(&description));
     stop_signal()?.await;
     eprintln!("Stopping …");

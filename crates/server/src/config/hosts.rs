@@ -16,7 +16,7 @@ pub struct HostOptions {
     /// that networks enter are served.
     #[arg(long, env = "CLICKLEDGER_REQUIRE_HOST_PROOF")]
     pub require_host_proof: bool,
-    /// DNS lookups of tracking hosts.
+    /// DNS lookups of tracking hosts and of hosts that deliveries go to.
     #[command(flatten)]
     pub dns: DnsOptions,
 }
@@ -33,10 +33,10 @@ impl HostOptions {
     }
 }
 
-/// DNS lookups of tracking hosts.
+/// DNS lookups of tracking hosts and of hosts that deliveries go to.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DnsOptions {
-    /// DNS server that checks tracking hosts, such as 192.0.2.53:53 [default: those of the system, /etc/resolv.conf].
+    /// DNS server that checks tracking hosts and resolves hosts of deliveries, such as 192.0.2.53:53 [default: those of the system, /etc/resolv.conf].
     #[arg(long, env = "CLICKLEDGER_DNS_SERVER", value_name = "ADDRESS:PORT")]
     pub dns_server: Option<SocketAddr>,
 }
@@ -58,7 +58,7 @@ pub struct CheckHostOptions {
     /// Public URL of the tracking host, to which CNAME records point, as of serve.
     #[arg(long, env = "CLICKLEDGER_TRACKING_URL")]
     pub tracking_url: Option<String>,
-    /// DNS lookups of tracking hosts.
+    /// DNS lookups of tracking hosts and of hosts that deliveries go to.
     #[command(flatten)]
     pub dns: DnsOptions,
     /// Hosts to check [default: all that are not proven].

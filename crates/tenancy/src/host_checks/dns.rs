@@ -1,5 +1,6 @@
-//! DNS lookups about tracking hosts, each within a few seconds.
+//! DNS lookups: about tracking hosts, each within a few seconds, and of hosts that deliveries go to.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -63,6 +64,23 @@ impl Dns {
             addresses,
             own_addresses,
         }
+    }
+
+    /// Addresses of a host that a connection is opened to.
+    ///
+    /// # Errors
+    /// An error if the name has no address.
+    pub async fn addresses(self, host: &str) -> io::Result<Vec<IpAddr>> {
+        if self.server.is_none() {
+            // The resolver of the system also knows its file of hosts.
+            let found = tokio::net::lookup_host((host, 0)).await?;
+            return Ok(found.map(|address| address.ip()).collect());
+        }
+        let resolver = self.resolver().map_err(io::Error::other)?;
+        let found = resolver
+            .lookup_ip(format!("{}.", host.trim_end_matches('.')))
+            .await;
+        Ok(found.map_err(io::Error::other)?.iter().collect())
     }
 
     fn resolver(self) -> Result<TokioResolver, NetError> {

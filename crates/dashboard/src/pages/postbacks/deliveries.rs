@@ -90,7 +90,7 @@ pub(super) async fn show(mut page: Page<needs::SeeDeliveries>, path: web::Path<S
     html(&Show {
         shell: frame.shell(section(scope.affiliate.is_some()), &title),
         destination: urls::destination(destination.id),
-        conversion: urls::conversion(delivery.conversion_id),
+        conversion: delivery.conversion_id.map(urls::conversion),
         resend: frame
             .actor
             .may(Permission::ManageDeliveries)
@@ -132,6 +132,7 @@ pub(super) struct Row {
     pub(super) queued: TimeCell,
     pub(super) destination: String,
     pub(super) event: &'static str,
+    /// Short ID of the conversion, if the event is about one.
     pub(super) conversion: String,
     pub(super) state: &'static str,
     /// Class of the state's badge.
@@ -147,16 +148,19 @@ impl Row {
     pub(super) fn new<P>(listed: Listed, frame: &Frame<P>) -> Self {
         let delivery = listed.delivery;
         let (state, class) = match delivery.state {
-            DeliveryState::Waiting => ("Waiting", "warn"),
+            DeliveryState::Waiting => ("Waiting", "pending"),
             DeliveryState::Delivered => ("Delivered", "ok"),
-            DeliveryState::GivenUp => ("Given up", "err"),
+            DeliveryState::GivenUp => ("Given up", "rejected"),
         };
         Self {
             page: format!("{LIST}/{}", delivery.id),
             queued: frame.time(delivery.queued_at),
             destination: listed.destination,
             event: delivery.event.as_str(),
-            conversion: format::short_id(&delivery.conversion_id.to_string()),
+            conversion: delivery
+                .conversion_id
+                .map(|id| format::short_id(&id.to_string()))
+                .unwrap_or_default(),
             state,
             class,
             attempts: delivery.attempts.to_string(),
@@ -210,7 +214,8 @@ struct Show {
     shell: Shell,
     id: String,
     destination: String,
-    conversion: String,
+    /// Page of the conversion, if the event is about one.
+    conversion: Option<String>,
     resend: Option<String>,
     row: Row,
     attempts: Vec<Attempt>,

@@ -4,11 +4,13 @@ use actix_web::web;
 use askama::Template;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
+use delivery::consumers;
 use delivery::deliveries::{self, DeliveryFilter};
 use delivery::destinations::{
     self, Destination, DestinationKind, DestinationSettings, DestinationState, Owner, PausedBecause,
+    UrlFindings,
 };
-use delivery::{CallMethod, Tested};
+use delivery::{BodyFormat, CallMethod, DeliveryEvent, Tested};
 use dialects::template::{self, Macro};
 use schema::{AffiliateId, DestinationId, NetworkConn};
 use serde::Deserialize;
@@ -44,6 +46,11 @@ pub(super) struct Beginning {
 pub(super) async fn list(mut page: Page<needs::SeeDeliveries>) -> PageResult {
     let scope = page.actor.scope();
     let found = destinations::list(&mut page.conn, scope, None, None, MAX_LISTED).await?;
+    let consumers = if page.actor.may(Permission::FollowEvents) {
+        consumers::list(&mut page.conn).await?
+    } else {
+        Vec::new()
+    };
     let frame = page.commit().await?;
     let rows = found.into_iter().map(|listed| ListRow {
         page: urls::destination(listed.destination.id),
@@ -59,11 +66,22 @@ pub(super) async fn list(mut page: Page<needs::SeeDeliveries>) -> PageResult {
     let is_affiliate = scope.affiliate.is_some();
     html(&List {
         rows: rows.collect(),
+        consumers: consumers
+            .into_iter()
+            .map(|consumer| ConsumerRow {
+                name: consumer.name,
+                waiting: format::count(consumer.waiting),
+                acknowledged: consumer.acknowledged_at.map(|at| frame.time(at)),
+            })
+            .collect(),
         is_affiliate,
         may_change: frame.actor.may(Permission::ManageDeliveries),
         may_add_webhooks: may_add(&frame.actor, DestinationKind::Webhook),
         trackers: template::outgoing()
             .map(|tracker| (tracker.dialect.key, tracker.dialect.name))
+            .chain(
+                platforms().map(|(format, _)| (format.as_str(), label_of(format, DestinationKind::Postback))),
+            )
             .collect(),
         shell: frame.shell(section(is_affiliate), "Deliveries"),
     })
@@ -71,25 +89,41 @@ pub(super) async fn list(mut page: Page<needs::SeeDeliveries>) -> PageResult {
 
 /// `GET /destinations/new`
 pub(super) async fn new(page: Page<needs::ManageDeliveries>, beginning: web::Query<Beginning>) -> PageResult {
-    let kind = match beginning.kind.as_str() {
-        "" => DestinationKind::Postback,
-        word => word.parse().map_err(PageError::BadRequest)?,
-    };
+    let kind = kind_of(&beginning.kind)?;
     let mut draft = DestinationSettings::fresh(kind);
     draft.set("affiliate", beginning.affiliate.clone());
     if let Some(tracker) = template::outgoing().find(|tracker| tracker.dialect.key == beginning.tracker) {
         draft.set("name", tracker.dialect.name);
         draft.set("url", tracker.at(SAMPLE_TRACKER));
     }
+    if let Some((format, url)) = platforms().find(|(format, _)| format.as_str() == beginning.tracker) {
+        draft.set("name", label_of(format, kind));
+        draft.set("format", format.as_str());
+        draft.set("method", CallMethod::Post.as_str());
+        draft.set("events", DeliveryEvent::Approved.as_str());
+        draft.set("url", url);
+    }
     render_form(page, kind, draft).await
+}
+
+/// `POST /destinations/check`: fragment with the problems of a URL, while a user types it.
+pub(super) async fn check(
+    Submitted(page, form): Submitted<needs::ManageDeliveries>,
+    beginning: web::Query<Beginning>,
+) -> PageResult {
+    let kind = kind_of(&beginning.kind)?;
+    let frame = page.commit().await?;
+    let guard = frame.request.dashboard.deliveries.guard();
+    let format = form.get("format").parse().unwrap_or(BodyFormat::Standard);
+    let (url, value_maps) = (form.get("url"), form.get("value_maps"));
+    html(&Check {
+        findings: destinations::look_at_url(url, value_maps, (kind, format), guard),
+    })
 }
 
 /// `POST /destinations`
 pub(super) async fn create(Submitted(mut page, form): Submitted<needs::ManageDeliveries>) -> PageResult {
-    let kind: DestinationKind = match form.get("kind") {
-        "" => DestinationKind::Postback,
-        word => word.parse().map_err(PageError::BadRequest)?,
-    };
+    let kind = kind_of(form.get("kind"))?;
     let mut draft = draft_of(&form);
     let owner = owner(&mut page.conn, &page.actor, kind, &form).await?;
     let tester = page.request.dashboard.deliveries.clone();
@@ -278,6 +312,14 @@ async fn owner(
     }
 }
 
+/// Kind of a new destination; a tracker by default.
+fn kind_of(word: &str) -> Result<DestinationKind, PageError> {
+    match word {
+        "" => Ok(DestinationKind::Postback),
+        word => word.parse().map_err(PageError::BadRequest),
+    }
+}
+
 fn draft_of(form: &PostedForm) -> Draft {
     let mut draft = form.draft("", &DestinationSettings::FIELDS);
     draft.set("events", form.all("events").join(","));
@@ -320,11 +362,31 @@ fn event_words(destination: &Destination) -> String {
     words.join(", ")
 }
 
+/// Advertising platforms, each with the URL that a destination begins with.
+fn platforms() -> impl Iterator<Item = (BodyFormat, &'static str)> {
+    let formats = BodyFormat::ALL.iter();
+    formats.filter_map(|format| Some((*format, delivery::platform_url(*format)?)))
+}
+
+fn label_of(format: BodyFormat, kind: DestinationKind) -> &'static str {
+    match (format, kind) {
+        (BodyFormat::Standard, DestinationKind::Postback) => "Tracker",
+        (BodyFormat::Standard, DestinationKind::Webhook) => "JSON, signed",
+        (BodyFormat::Slack, _) => "Slack message",
+        (BodyFormat::Telegram, _) => "Telegram message",
+        (BodyFormat::Meta, _) => "Meta Conversions API",
+        (BodyFormat::TikTok, _) => "TikTok Events API",
+        (BodyFormat::OpenAi, _) => "OpenAI Ads Conversions API",
+    }
+}
+
 /// Parts of the form that follow from the draft.
 struct FormParts {
+    kind: &'static str,
     is_postback: bool,
     events: Vec<(&'static str, bool)>,
     methods: Vec<Choice>,
+    formats: Vec<Choice>,
     /// Name in braces and meaning of each macro.
     macros: Vec<(String, &'static str)>,
 }
@@ -334,14 +396,23 @@ impl FormParts {
         let chosen = draft.of("events");
         let is_chosen = |word: &str| chosen.split([',', ' ']).any(|known| known == word);
         Self {
+            kind: kind.as_str(),
             is_postback: kind == DestinationKind::Postback,
-            events: conversions::EventKind::ALL
+            events: DeliveryEvent::ALL
                 .iter()
-                .map(|kind| (kind.as_str(), is_chosen(kind.as_str())))
+                .filter(|event| kind == DestinationKind::Webhook || event.is_of_conversion())
+                .map(|event| (event.as_str(), is_chosen(event.as_str())))
                 .collect(),
             methods: Choice::list(
                 CallMethod::ALL.iter().map(|method| (*method, method.as_str())),
                 draft.of("method"),
+            ),
+            formats: Choice::list(
+                BodyFormat::ALL
+                    .iter()
+                    .filter(|format| format.is_for(kind))
+                    .map(|format| (*format, label_of(*format, kind))),
+                draft.of("format"),
             ),
             macros: Macro::all()
                 .map(|one| (format!("{{{}}}", one.name()), one.meaning()))
@@ -427,6 +498,13 @@ struct ListRow {
     waiting: String,
 }
 
+struct ConsumerRow {
+    name: String,
+    waiting: String,
+    /// Time of the last acknowledgement.
+    acknowledged: Option<TimeCell>,
+}
+
 /// Result of a test delivery.
 struct Test {
     is_delivered: bool,
@@ -457,10 +535,18 @@ impl From<Tested> for Test {
 struct List {
     shell: Shell,
     rows: Vec<ListRow>,
+    /// Programs that fetch the event stream.
+    consumers: Vec<ConsumerRow>,
     is_affiliate: bool,
     may_change: bool,
     may_add_webhooks: bool,
     trackers: Vec<(&'static str, &'static str)>,
+}
+
+#[derive(Template)]
+#[template(path = "postbacks/destinations/check.html")]
+struct Check {
+    findings: UrlFindings,
 }
 
 #[derive(Template)]

@@ -43,6 +43,7 @@ routes! {
     get "/destinations" => destinations::list;
     post "/destinations" => destinations::create;
     get "/destinations/new" => destinations::new;
+    post "/destinations/check" => destinations::check;
     get "/destinations/{id}" => destinations::show;
     post "/destinations/{id}" => destinations::update;
     post "/destinations/{id}/state" => destinations::set_state;
