@@ -52,7 +52,9 @@ const markScrollable = () => {
       .filter((candidate) => candidate.compareDocumentPosition(region) & Node.DOCUMENT_POSITION_FOLLOWING).pop();
     region.tabIndex = 0;
     region.setAttribute("role", "region");
-    region.setAttribute("aria-label", heading ? heading.textContent.trim() : "Table");
+    const name = heading ? heading.textContent.trim() : "Table";
+    const number = document.querySelectorAll(`[role=region][aria-label^="${CSS.escape(name)}"]`).length;
+    region.setAttribute("aria-label", number > 0 ? `${name}, ${number + 1}` : name);
   }
 };
 markScrollable();
