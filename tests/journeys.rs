@@ -94,6 +94,7 @@ async fn sign_in(app: &TestApp, page: &Client, email: &str, password: &str) {
 }
 
 async fn sign_out(page: &Client) {
+    click(page, Locator::Css("#user-menu > summary"), "user menu").await;
     let button = page
         .find(Locator::XPath("//button[normalize-space()='Sign out']"))
         .await
@@ -209,14 +210,14 @@ async fn an_affiliate_applies_is_approved_and_sees_its_own_figures_only() {
     type_into(page, "name", "Fred").await;
     type_into(page, "password", PASSWORD).await;
     press(page, "Accept").await;
-    sees(page, "Today").await;
+    sees(page, "Earned today").await;
     assert_eq!(
         navigation(page).await,
         [
             "Home",
+            "Reports",
             "Conversions",
             "Postbacks",
-            "Reports",
             "Campaigns",
             "API keys"
         ]

@@ -118,7 +118,7 @@ async fn every_page_with_a_day_follows_the_time_zone() {
             .get("/reports?period=today&group=day&metrics=clicks,conversions")
             .await;
         let total = |report: &Value, name: &str| report["total"][name].to_string();
-        let home = session.get("/").await;
+        let home = session.get("/?period=today").await;
         for (id, metric) in [("kpi-clicks", "clicks"), ("kpi-conversions", "conversions")] {
             let (_, rest) = home.html.split_once(&format!("id=\"{id}\"")).unwrap();
             let (_, rest) = rest.split_once('>').unwrap();

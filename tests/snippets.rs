@@ -132,11 +132,13 @@ impl Integration {
                 text(code.split_once('>').unwrap().1)
             })
             .collect();
-        let snippets = page.html.split("<details class=\"snippet\"><summary>").skip(1);
+        let snippets = page.html.split("<details class=\"snippet\"").skip(1);
         let snippets: HashMap<_, _> = snippets
             .map(|rest| {
-                let (language, rest) = rest.split_once("</summary><pre>").unwrap();
-                let (code, _) = rest.split_once("</pre>").unwrap();
+                let (language, rest) = rest.split_once("</summary><pre id=\"snippet-").unwrap();
+                let (_, language) = language.split_once("<summary>").unwrap();
+                let (_, code) = rest.split_once('>').unwrap();
+                let (code, _) = code.split_once("</pre>").unwrap();
                 (text(language), text(code))
             })
             .collect();

@@ -174,6 +174,7 @@ pub(crate) const PAGES: &[Row] = &[
     row("post", "/join/{slug}", PUBLIC),
     row("get", "/join/{slug}/{token}", PUBLIC),
     row("post", "/theme", PUBLIC),
+    row("post", "/rail", PUBLIC),
     row("get", "/shared/{token}", PUBLIC),
     row("post", "/shared/{token}", PUBLIC),
     row("get", "/report-mails/{token}/stop", PUBLIC),

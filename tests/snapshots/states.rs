@@ -31,7 +31,6 @@ pub(crate) async fn check(fixture: &Fixture) {
         ("reports.affiliate", "/reports?group=affiliate"),
         ("reports.empty", "/reports?from=2020-01-01&to=2020-01-02"),
         ("audit.links", "/settings/audit?action=link.create"),
-        ("saved", "/settings?saved=yes"),
         ("docs.accepted", "/docs/reasons/accepted"),
         ("docs.rate_limited", "/docs/reasons/rate_limited"),
     ] {

@@ -20,6 +20,7 @@ mod proof;
 mod revision;
 mod rollups;
 mod statements;
+mod undecided;
 mod visits;
 
 pub use changes::{Change, Novelty, ReasonCode, Source, history};
@@ -39,4 +40,5 @@ pub use revision::{
     ConversionKey, Revision, applier_statements, due, follow_parents, lock, store, store_changes,
 };
 pub use statements::{Statement, statements};
+pub use undecided::{Undecided, undecided};
 pub use visits::fill_visits;

@@ -4,8 +4,9 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::{HttpResponse, web};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETag, EntityTag, Header as _, IfNoneMatch};
+use actix_web::{HttpRequest, HttpResponse, web};
+use data_encoding::HEXLOWER;
 use rust_embed::RustEmbed;
 
 use crate::error::PageError;
@@ -51,15 +52,31 @@ async fn capture() -> Result<HttpResponse, PageError> {
         .body(script.data.into_owned()))
 }
 
-async fn serve(path: web::Path<(String, String)>) -> Result<HttpResponse, PageError> {
+/// Serves a file; without its content to a browser that has it. Files whose URL has another version, such as those of the
+/// page of the API, are asked for at every visit.
+async fn serve(path: web::Path<(String, String)>, request: HttpRequest) -> Result<HttpResponse, PageError> {
     let (version, file) = path.into_inner();
     let content = Files::get(&file).ok_or(PageError::NotFound)?;
+    let hash = content.metadata.sha256_hash();
+    // Weak, because the compressed file has the same tag.
+    let tag = EntityTag::new_weak(HEXLOWER.encode(hash.get(..12).unwrap_or_default()));
     let cache_control = if version == *VERSION {
         "public, max-age=31536000, immutable"
     } else {
         "no-cache"
     };
+    let is_known = match IfNoneMatch::parse(&request) {
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+        Ok(IfNoneMatch::Any) | Err(_) => false,
+    };
+    if is_known {
+        return Ok(HttpResponse::NotModified()
+            .insert_header((CACHE_CONTROL, cache_control))
+            .insert_header(ETag(tag))
+            .finish());
+    }
     Ok(HttpResponse::Ok()
+        .insert_header(ETag(tag))
         .insert_header((
             CONTENT_TYPE,
             mime_guess::from_path(&file).first_or_octet_stream().as_ref(),

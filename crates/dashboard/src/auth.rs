@@ -1,6 +1,7 @@
 //! Authentication: the session cookie, the middleware that protects each scope of pages, and the signed-in user.
 
 use std::future::{Ready, ready};
+use std::ops::Deref;
 
 use actix_web::body::MessageBody;
 use actix_web::cookie::{Cookie, SameSite, time};
@@ -9,16 +10,16 @@ use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use data_encoding::HEXLOWER;
 use schema::clock;
-use tenancy::people::Person;
-use tenancy::sessions::{self, Session, SessionToken};
+use tenancy::sessions::{self, SessionToken};
 use tenancy::unscoped::{self, Visit};
-use tenancy::{Actor, Author, Secret};
+use tenancy::{Author, Secret};
 use tracking::intake::client_ip;
 
 use crate::Dashboard;
 use crate::error::PageError;
+use crate::notice::Notice;
 use crate::page::PageRequest;
-use crate::shell::address;
+use crate::shell::{Shell, address};
 
 /// Cookie that carries a secret across one redirect, to the page that shows it.
 const FLASH: &str = "fresh_token";
@@ -108,6 +109,39 @@ impl Cookies {
         self.cookie(FLASH, "", path, SameSite::Strict, time::Duration::ZERO)
     }
 
+    fn notice_name(self) -> &'static str {
+        if self.secure { "__Host-notice" } else { "notice" }
+    }
+
+    /// Cookie that carries a notice to the next page.
+    pub(crate) fn notice(self, notice: &Notice) -> Cookie<'static> {
+        let lifetime = time::Duration::seconds(60);
+        self.cookie(
+            self.notice_name(),
+            &notice.to_cookie(),
+            "/",
+            SameSite::Strict,
+            lifetime,
+        )
+    }
+
+    /// Cookie that removes a notice that was shown.
+    pub(crate) fn end_notice(self) -> Cookie<'static> {
+        self.cookie(
+            self.notice_name(),
+            "",
+            "/",
+            SameSite::Strict,
+            time::Duration::ZERO,
+        )
+    }
+
+    /// Value of the cookie of a notice.
+    pub(crate) fn notice_of(self, request: &HttpRequest) -> Option<String> {
+        let cookie = request.cookie(self.notice_name())?;
+        Some(cookie.value().to_owned())
+    }
+
     /// Cookie of a browser in which the password of a shared report was entered, for a day and for that report only.
     pub(crate) fn shared(self, path: &str, proof: &str) -> Cookie<'static> {
         self.cookie(SHARED, proof, path, SameSite::Lax, time::Duration::days(1))
@@ -180,13 +214,15 @@ async fn authenticate<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<actix_web::body::EitherBody<B>>, Error> {
     let refusal = match find_visit(request.request()).await {
-        Ok(Some(visit)) => match check(required, &visit) {
-            Ok(()) => {
-                request.extensions_mut().insert(visit);
-                return Ok(next.call(request).await?.map_into_left_body());
+        Ok(Some(visit)) => {
+            let checked = check(required, &visit);
+            // A refusal is shown inside the shell of the person.
+            request.extensions_mut().insert(visit);
+            match checked {
+                Ok(()) => return Ok(next.call(request).await?.map_into_left_body()),
+                Err(refusal) => refusal,
             }
-            Err(refusal) => refusal,
-        },
+        }
         Ok(None) => PageError::SignIn {
             wanted: address(request.request()),
         },
@@ -208,7 +244,7 @@ async fn authenticate<B: MessageBody + 'static>(
 }
 
 fn check(required: Required, visit: &Visit) -> Result<(), PageError> {
-    let is_operator = visit.person.is_operator && visit.session.operator_reason.is_none();
+    let is_operator = visit.is_operator();
     if visit.session.awaits_second_factor {
         return Err(PageError::Elsewhere("/sign-in/code"));
     }
@@ -239,18 +275,33 @@ pub(crate) async fn find_visit(request: &HttpRequest) -> Result<Option<Visit>, P
 
 /// Signed-in user, for pages that belong to the person or to operators and not to a network. Opens no transaction.
 pub(crate) struct SignedIn {
-    pub(crate) person: Person,
-    pub(crate) session: Session,
-    /// Actor in the network of the session. None if the session is under no membership.
-    pub(crate) actor: Option<Actor>,
+    pub(crate) visit: Visit,
     pub(crate) request: PageRequest,
     author: Author,
+}
+
+impl Deref for SignedIn {
+    type Target = Visit;
+
+    fn deref(&self) -> &Visit {
+        &self.visit
+    }
 }
 
 impl SignedIn {
     /// Author of the user's changes, for the logs.
     pub(crate) fn author(&self) -> &Author {
         &self.author
+    }
+
+    /// Shell of a page of the user's account.
+    pub(crate) async fn shell(&self, title: &str) -> Result<Shell, PageError> {
+        Shell::of_person(&self.request, &self.visit, "", title).await
+    }
+
+    /// Shell of an operators' page under the navigation entry `section`.
+    pub(crate) fn operator_shell(&self, section: &str, title: &str) -> Shell {
+        Shell::of_operator(&self.request, &self.visit, section, title)
     }
 
     /// Refuses an operator who impersonates a member: only the person may change their name, password and second factor.
@@ -274,9 +325,7 @@ impl FromRequest for SignedIn {
             let request = PageRequest::of(http)?;
             Ok(Self {
                 author: request.author(&visit.person),
-                person: visit.person,
-                session: visit.session,
-                actor: visit.actor,
+                visit,
                 request,
             })
         }))

@@ -1,12 +1,16 @@
 //! Errors of pages, and the page that shows them.
 
+use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{LOCATION, RETRY_AFTER};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::{HttpMessage, HttpResponse, ResponseError};
 use askama::Template;
 use schema::{BASE32, DbError};
+use tenancy::unscoped::Visit;
 use tenancy::{ChangeError, NotPermitted, TooBusy};
 
+use crate::page::PageRequest;
+use crate::shell::Shell;
 use crate::urls;
 
 /// Reason why a page is not shown.
@@ -109,69 +113,17 @@ impl ResponseError for PageError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        let (heading, sentence): (&str, String) = match self {
+        if let Some(seconds) = self.retry_after() {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        let (heading, sentence) = match self {
             Self::SignIn { wanted } => {
                 return response.insert_header((LOCATION, urls::sign_in(wanted))).finish();
             }
             Self::Elsewhere(path) => {
                 return response.insert_header((LOCATION, *path)).finish();
             }
-            Self::NotFound => (
-                "Not found",
-                "This page does not exist, or you have no access to it.".to_owned(),
-            ),
-            Self::UsedLink => (
-                "This link does not work",
-                "It was used already or has expired. Ask the sender for a new link. You can request a new link to sign in \
-                 or to reset your password at /forgot."
-                    .to_owned(),
-            ),
-            Self::Gone => (
-                "No longer shared",
-                "The link to this report has expired or was revoked. Ask its sender for a new one.".to_owned(),
-            ),
-            Self::NotPermitted(NotPermitted(missing)) => (
-                "Not permitted",
-                format!("Your role may not {}. Ask {} of the network.", missing.words(), missing.roles_to_contact()),
-            ),
-            Self::Refused(sentence) => ("Refused", sentence.clone()),
-            Self::BadRequest(sentence) | Self::Conflict(sentence) => ("That did not work", sentence.clone()),
-            Self::Silent => {
-                response.insert_header((RETRY_AFTER, "5"));
-                (
-                    "The database does not answer",
-                    "Clicks and postbacks are taken and kept meanwhile; pages return with the database. A change that you \
-                     just sent may or may not be saved: check it then."
-                        .to_owned(),
-                )
-            }
-            Self::TooOften(seconds) => {
-                response.insert_header((RETRY_AFTER, seconds.to_string()));
-                (
-                    "Viewed too often",
-                    format!("Many visitors open this report. Try again in {seconds} seconds."),
-                )
-            }
-            Self::CheckedTooOften(seconds) => {
-                response.insert_header((RETRY_AFTER, seconds.to_string()));
-                (
-                    "Checked too often",
-                    format!("Hosts of this network were just checked. Check again in {seconds} seconds."),
-                )
-            }
-            Self::TooBusy(_) | Self::Db(DbError::Unavailable(_)) => {
-                response.insert_header((RETRY_AFTER, "2"));
-                (
-                    "One moment, please",
-                    "The server is busy. Try again in a few seconds.".to_owned(),
-                )
-            }
-            Self::Db(DbError::Query(_)) | Self::Template(_) => (
-                "Internal error",
-                "Something went wrong. Check if your change was saved, and try again. If the error persists, give the \
-                 reference below to the operator of this installation."
-                    .to_owned(),
-            ),
+            shown => shown.words(),
         };
         // Internal errors get a reference that is logged with the cause. The page does not reveal the cause.
         let reference = self
@@ -193,4 +145,102 @@ impl ResponseError for PageError {
         });
         response.content_type("text/html; charset=utf-8").body(body)
     }
+}
+
+impl PageError {
+    /// Heading and sentence of the error page.
+    fn words(&self) -> (&'static str, String) {
+        match self {
+            Self::NotFound | Self::SignIn { .. } | Self::Elsewhere(_) => (
+                "Not found",
+                "This page does not exist, or you have no access to it.".to_owned(),
+            ),
+            Self::UsedLink => (
+                "This link does not work",
+                "It was used already or has expired. Ask the sender for a new link. You can request a new link to sign in \
+                 or to reset your password at /forgot."
+                    .to_owned(),
+            ),
+            Self::Gone => (
+                "No longer shared",
+                "The link to this report has expired or was revoked. Ask its sender for a new one.".to_owned(),
+            ),
+            Self::NotPermitted(NotPermitted(missing)) => (
+                "Not permitted",
+                format!(
+                    "Your role may not {}. Ask {} of the network.",
+                    missing.words(),
+                    missing.roles_to_contact()
+                ),
+            ),
+            Self::Refused(sentence) => ("Refused", sentence.clone()),
+            Self::BadRequest(sentence) | Self::Conflict(sentence) => ("That did not work", sentence.clone()),
+            Self::Silent => (
+                "The database does not answer",
+                "Clicks and postbacks are taken and kept meanwhile; pages return with the database. A change that you \
+                 just sent may or may not be saved: check it then."
+                    .to_owned(),
+            ),
+            Self::TooOften(seconds) => (
+                "Viewed too often",
+                format!("Many visitors open this report. Try again in {seconds} seconds."),
+            ),
+            Self::CheckedTooOften(seconds) => (
+                "Checked too often",
+                format!("Hosts of this network were just checked. Check again in {seconds} seconds."),
+            ),
+            Self::TooBusy(_) | Self::Db(DbError::Unavailable(_)) => (
+                "One moment, please",
+                "The server is busy. Try again in a few seconds.".to_owned(),
+            ),
+            Self::Db(DbError::Query(_)) | Self::Template(_) => (
+                "Internal error",
+                "Something went wrong. Check if your change was saved, and try again. If the error persists, give the \
+                 reference below to the operator of this installation."
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// Value of the header `Retry-After`.
+    fn retry_after(&self) -> Option<String> {
+        match self {
+            Self::Silent => Some("5".to_owned()),
+            Self::TooOften(seconds) | Self::CheckedTooOften(seconds) => Some(seconds.to_string()),
+            Self::TooBusy(_) | Self::Db(DbError::Unavailable(_)) => Some("2".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Page of a refused request inside the shell of the signed-in person. None for visitors, and for failures of the server,
+/// whose page needs no database.
+pub(crate) async fn in_shell<B>(response: &ServiceResponse<B>) -> Option<String> {
+    let refusal = response.response().error()?.as_error::<PageError>()?;
+    if !refusal.status_code().is_client_error() {
+        return None;
+    }
+    let visit = response.request().extensions().get::<Visit>().cloned()?;
+    let request = PageRequest::of(response.request()).ok()?;
+    let (heading, sentence) = refusal.words();
+    // Pages of objects that are absent and of those that are hidden have the same bytes: nothing of the address, no time.
+    let shell = Shell {
+        here: "/".to_owned(),
+        through: String::new(),
+        ..Shell::of_person(&request, &visit, "", heading).await.ok()?
+    };
+    let page = MemberErrorPage {
+        shell,
+        heading,
+        sentence,
+    };
+    page.render().ok()
+}
+
+#[derive(Template)]
+#[template(path = "error_in_shell.html")]
+struct MemberErrorPage {
+    shell: Shell,
+    heading: &'static str,
+    sentence: String,
 }

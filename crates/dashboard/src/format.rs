@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use chrono_tz::Tz;
-use schema::Money;
+use schema::{Currency, Money};
 
 /// `12384` → `12,384`.
 pub(crate) fn count(number: i64) -> String {
@@ -22,6 +22,56 @@ pub(crate) fn money(money: Money) -> String {
         group(whole),
         money.currency
     )
+}
+
+/// Sum of micro-units that may exceed 64 bits: `1,204.50 EUR`.
+pub(crate) fn wide_money(micros: i128, currency: Currency) -> String {
+    let decimal = currency.decimal(micros.unsigned_abs().try_into().unwrap_or(i128::MAX));
+    let (whole, fraction) = decimal.split_once('.').unwrap_or((&decimal, ""));
+    let point = if fraction.is_empty() { "" } else { "." };
+    let sign = if micros < 0 { "\u{2212}" } else { "" };
+    format!("{sign}{}{point}{fraction} {currency}", group(whole))
+}
+
+/// Full below 100,000, then three significant digits: `1.24 M`.
+pub(crate) fn compact(number: i64) -> String {
+    shortened(number.into()).unwrap_or_else(|| count(number))
+}
+
+/// Full below 1,000,000, then three significant digits: `1.24 M EUR`.
+pub(crate) fn compact_money(sum: Money) -> String {
+    let units = i128::from(sum.micros) / i128::from(Money::UNIT);
+    let short = shortened(units).filter(|_| units.abs() >= 1_000_000);
+    short.map_or_else(|| money(sum), |short| format!("{short} {}", sum.currency))
+}
+
+/// Number with three significant digits and a unit: `124 K`, `1.24 M`. None below 100,000.
+fn shortened(number: i128) -> Option<String> {
+    let magnitude = number.unsigned_abs();
+    if magnitude < 100_000 {
+        return None;
+    }
+    let mut unit = 1_000_u128;
+    let mut name = "K";
+    for (next, next_name) in [(1_000_000, "M"), (1_000_000_000, "B"), (1_000_000_000_000, "T")] {
+        // A number that rounds up to the next unit has that unit.
+        if magnitude >= next - unit / 2 {
+            (unit, name) = (next, next_name);
+        }
+    }
+    let (scale, decimals) = match magnitude / unit {
+        ..10 => (100, 2),
+        10..100 => (10, 1),
+        _ => (1, 0),
+    };
+    let parts = (magnitude * scale + unit / 2) / unit;
+    let (whole, rest) = (parts / scale, parts % scale);
+    let digits = match decimals {
+        0 => group(&whole.to_string()),
+        decimals => format!("{whole}.{rest:0decimals$}"),
+    };
+    let sign = if number < 0 { "\u{2212}" } else { "" };
+    Some(format!("{sign}{digits} {name}"))
 }
 
 /// Ratio as a percentage with two decimals; a dash if undefined.
@@ -143,6 +193,31 @@ mod tests {
                 text
             );
         }
+    }
+
+    #[test]
+    fn large_numbers_have_three_significant_digits() {
+        for (number, text) in [
+            (99_999, "99,999"),
+            (100_000, "100 K"),
+            (124_499, "124 K"),
+            (999_499, "999 K"),
+            (999_500, "1.00 M"),
+            (1_236_000, "1.24 M"),
+            (12_360_000, "12.4 M"),
+            (-4_567_000_000, "\u{2212}4.57 B"),
+        ] {
+            assert_eq!(compact(number), text);
+        }
+        let euro = |micros| Money {
+            micros,
+            currency: "EUR".parse().unwrap(),
+        };
+        assert_eq!(compact_money(euro(123_456_780_000)), "123,456.78 EUR");
+        assert_eq!(compact_money(euro(1_234_567_890_000)), "1.23 M EUR");
+        let currency = euro(0).currency;
+        assert_eq!(wide_money(1_204_500_000, currency), "1,204.50 EUR");
+        assert_eq!(wide_money(-41_200_000, currency), "\u{2212}41.20 EUR");
     }
 
     #[test]

@@ -18,8 +18,9 @@ use tenancy::{ChangeError, Draft, FieldErrors, Secret, table};
 use crate::Dashboard;
 use crate::error::PageError;
 
-/// Lifetime of a form token: a page that is open for longer has to be reloaded.
-const LIFETIME_SECONDS: i64 = 12 * 60 * 60;
+/// Least lifetime of a form token: a page that is open for longer has to be reloaded.
+const LIFETIME_SECONDS: i64 = 12 * HOUR_SECONDS;
+const HOUR_SECONDS: i64 = 60 * 60;
 /// Timeout for the body of a form.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 const AUDIENCE: &str = "form";
@@ -47,13 +48,14 @@ impl FormTokens {
         }
     }
 
-    /// Returns a token for the forms of this browser, bound to its session if it has one.
+    /// Returns a token for the forms of this browser, bound to its session if it has one. It is the same for an hour, so that
+    /// the same page has the same bytes.
     #[expect(clippy::expect_used, reason = "signing cannot fail")]
     pub(crate) fn issue(&self, dashboard: &Dashboard, request: &HttpRequest) -> String {
         let claims = Claims {
             aud: AUDIENCE.to_owned(),
             sub: subject(dashboard, request),
-            exp: clock::now().timestamp() + LIFETIME_SECONDS,
+            exp: expiry(clock::now().timestamp()),
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
             .expect("a claim of two strings and a number can be signed with HS256")
@@ -67,6 +69,11 @@ impl FormTokens {
         validation.leeway = 0;
         jsonwebtoken::decode::<Claims>(token, &self.verify, &validation).is_ok()
     }
+}
+
+/// Expiry of a token issued now: at a full hour.
+fn expiry(now: i64) -> i64 {
+    (now + LIFETIME_SECONDS).div_euclid(HOUR_SECONDS) * HOUR_SECONDS + HOUR_SECONDS
 }
 
 /// Subject of a form token: a fingerprint of the session that does not reveal the cookie.

@@ -12,6 +12,8 @@ mod forms;
 mod labels;
 mod listing;
 mod middleware;
+mod navigation;
+mod notice;
 mod page;
 mod pages;
 mod routes;
@@ -22,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Compress, from_fn};
 use actix_web::web;
 use campaigns::ClickIds;
 use delivery::Tester;
@@ -137,6 +139,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         web::scope("")
             .app_data(web::PayloadConfig::new(FORM_LIMIT))
             .wrap(from_fn(middleware::secure))
+            .wrap(Compress::default())
             .configure(assets::configure)
             .configure(pages::public)
             .service(

@@ -2,14 +2,16 @@
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use actix_web::http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpResponse, ResponseError};
 
 use crate::Dashboard;
-use crate::error::PageError;
+use crate::auth::Cookies;
+use crate::error::{self, PageError};
+use crate::notice::{self, Notice};
 
 const HEADERS: [(HeaderName, &str); 7] = [
     (
@@ -52,16 +54,41 @@ pub(crate) async fn secure(
             PageError::BadRequest("The address contains a NUL byte (%00).".to_owned()),
         ));
     }
-    let answer = match request.app_data::<Data<Dashboard>>().cloned() {
+    let dashboard = request.app_data::<Data<Dashboard>>().cloned();
+    let answer = match &dashboard {
         Some(dashboard) => {
             let changes = dashboard.tracker.changes();
             changes.unless_silent(next.call(request)).await
         }
         None => Ok(next.call(request).await),
     };
-    let mut response = answer.map_err(|_| SilentDatabase)??.map_into_left_body();
+    let response = answer.map_err(|_| SilentDatabase)??;
+    let mut response = match error::in_shell(&response).await {
+        Some(page) => response.map_body(|_, _| EitherBody::right(page.boxed())),
+        None => response.map_into_left_body(),
+    };
     add_headers(response.headers_mut());
+    if let Some(dashboard) = dashboard {
+        carry_notice(&mut response, dashboard.cookies);
+    }
     Ok(response)
+}
+
+/// Sets the cookie of a notice for the next page, or removes that of a notice that this page shows.
+fn carry_notice<B>(response: &mut ServiceResponse<B>, cookies: Cookies) {
+    let left = response.response_mut().extensions_mut().remove::<Notice>();
+    let is_page = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
+    let cookie = match left {
+        Some(notice) => cookies.notice(&notice),
+        None if is_page && notice::of_page(response.request(), cookies).is_some() => cookies.end_notice(),
+        None => return,
+    };
+    if response.response_mut().add_cookie(&cookie).is_err() {
+        tracing::error!("cookie not set");
+    }
 }
 
 /// Error of a page whose database does not answer.

@@ -46,6 +46,19 @@ impl PageRequest {
         }
     }
 
+    /// True if the rail of this browser shows icons only.
+    pub(crate) fn has_narrow_rail(&self) -> bool {
+        self.http
+            .cookie("rail")
+            .is_some_and(|cookie| cookie.value() == "narrow")
+    }
+
+    /// True if the signed-in person is an operator who acts under their own name.
+    pub(crate) fn is_operator(&self) -> bool {
+        let extensions = self.http.extensions();
+        extensions.get::<Visit>().is_some_and(Visit::is_operator)
+    }
+
     /// Fresh token for the forms of a page.
     pub(crate) fn form_token(&self) -> String {
         self.dashboard.form_tokens.issue(&self.dashboard, &self.http)

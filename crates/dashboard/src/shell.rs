@@ -2,44 +2,56 @@
 
 use actix_web::cookie::Cookie;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use askama::Template;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use schema::clock;
 use tenancy::affiliates::AffiliateStatus;
-use tenancy::networks::{Network, NetworkStatus};
-use tenancy::{Actor, Permission, csv_export};
+use tenancy::networks::{self, Network, NetworkStatus};
+use tenancy::unscoped::Visit;
+use tenancy::{Actor, csv_export, needs};
 
+use crate::auth::find_visit;
 use crate::error::PageError;
+use crate::navigation::{self, NavItem, NavSection};
+use crate::notice::{self, Notice};
 use crate::page::PageRequest;
-
-/// Entry of the navigation.
-pub(crate) struct NavItem {
-    pub(crate) label: &'static str,
-    pub(crate) href: &'static str,
-    pub(crate) current: bool,
-}
 
 /// Values of the base template around a page.
 pub(crate) struct Shell {
     pub(crate) title: String,
+    /// Name above the navigation: of the network, or of what the pages are about.
     pub(crate) network: String,
-    pub(crate) person: String,
-    pub(crate) role: &'static str,
+    pub(crate) rail: Vec<NavSection>,
+    /// True if the rail shows icons only.
+    pub(crate) is_narrow: bool,
+    pub(crate) help: Vec<NavItem>,
+    /// Signed-in person. None for visitors of the documentation.
+    pub(crate) user: Option<User>,
     pub(crate) banners: Vec<Banner>,
-    pub(crate) nav: Vec<NavItem>,
+    /// Time zone and currency of the figures. Empty on pages outside of a network.
     pub(crate) frame: String,
     pub(crate) through: String,
     pub(crate) form_token: String,
     pub(crate) theme: &'static str,
     pub(crate) here: String,
     pub(crate) live: bool,
-    pub(crate) saved: bool,
+    /// Sentence about the action that led to the page.
+    pub(crate) done: Option<String>,
+}
+
+/// Signed-in person in the menu of the account.
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) role: &'static str,
+    pub(crate) is_operator: bool,
+    /// True if the session is under a membership, so that the pages of a network can be opened.
+    pub(crate) is_member: bool,
 }
 
 impl Shell {
-    /// Returns the shell of a page under the navigation entry `section`.
+    /// Returns the shell of a network's page under the navigation entry `section`.
     pub(crate) fn new(
         request: &PageRequest,
         actor: &Actor,
@@ -48,20 +60,139 @@ impl Shell {
         title: &str,
     ) -> Self {
         let zone = network.time_zone();
+        let is_operator = request.is_operator();
         Self {
-            title: title.to_owned(),
             network: network.name.clone(),
-            person: actor.person_name.clone(),
-            role: actor.role.kind().label(),
+            user: Some(User {
+                name: actor.person_name.clone(),
+                role: actor.role.kind().label(),
+                is_operator,
+                is_member: true,
+            }),
             banners: banners(actor, network),
-            nav: navigation(actor, section),
+            rail: navigation::of_member(actor, section),
+            help: navigation::help(Some(actor), is_operator),
             frame: format!("{zone} · {}", network.currency),
             through: through(request.dashboard.tracker.complete_until(), zone),
+            ..Self::bare(request, title)
+        }
+    }
+
+    /// Returns the shell of a page that belongs to a person and not to a network, such as the account: around it are the
+    /// pages of the network that they work for, if any.
+    pub(crate) async fn of_person(
+        request: &PageRequest,
+        visit: &Visit,
+        section: &str,
+        title: &str,
+    ) -> Result<Self, PageError> {
+        if let Some(actor) = &visit.actor
+            && !actor.lacks_second_factor
+            && let Ok(access) = actor.access::<needs::SignIn>()
+        {
+            let mut conn = access.network(&request.dashboard.db).await?;
+            let network = networks::current(&mut conn).await?;
+            conn.commit().await?;
+            return Ok(Self::new(request, actor, &network, section, title));
+        }
+        let is_operator = visit.is_operator();
+        Ok(Self {
+            network: if is_operator {
+                "Operator console"
+            } else {
+                "Clickledger"
+            }
+            .to_owned(),
+            rail: if is_operator {
+                navigation::of_operator(section)
+            } else {
+                Vec::new()
+            },
+            user: Some(User::without_network(visit)),
+            help: navigation::help(None, is_operator),
+            ..Self::bare(request, title)
+        })
+    }
+
+    /// Returns the shell of an operators' page.
+    pub(crate) fn of_operator(request: &PageRequest, visit: &Visit, section: &str, title: &str) -> Self {
+        Self {
+            network: "Operator console".to_owned(),
+            rail: navigation::of_operator(section),
+            user: Some(User {
+                is_member: visit.actor.is_some(),
+                ..User::without_network(visit)
+            }),
+            help: navigation::help(None, true),
+            ..Self::bare(request, title)
+        }
+    }
+
+    /// Returns the shell of a public page: for signed-in people that of their pages, for others the documentation.
+    pub(crate) async fn of_docs(request: &PageRequest, title: &str) -> Result<Self, PageError> {
+        match find_visit(&request.http).await? {
+            Some(visit) if !visit.session.awaits_second_factor => {
+                request.http.extensions_mut().insert(visit.clone());
+                Self::of_person(request, &visit, "", title).await
+            }
+            _ => Ok(Self {
+                network: "Clickledger".to_owned(),
+                rail: navigation::of_visitor(title),
+                ..Self::bare(request, title)
+            }),
+        }
+    }
+
+    /// Shell for tests of templates.
+    #[cfg(test)]
+    pub(crate) fn sample(title: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            network: "Orbit".to_owned(),
+            rail: Vec::new(),
+            is_narrow: false,
+            help: Vec::new(),
+            user: None,
+            banners: Vec::new(),
+            frame: String::new(),
+            through: String::new(),
+            form_token: String::new(),
+            theme: "light",
+            here: "/".to_owned(),
+            live: false,
+            done: None,
+        }
+    }
+
+    /// Shell without navigation and person.
+    fn bare(request: &PageRequest, title: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            network: String::new(),
+            rail: Vec::new(),
+            is_narrow: request.has_narrow_rail(),
+            help: Vec::new(),
+            user: None,
+            banners: Vec::new(),
+            frame: String::new(),
+            through: String::new(),
             form_token: request.form_token(),
             theme: request.theme(),
             here: address(&request.http),
             live: !has(&request.http, "live=off"),
-            saved: has(&request.http, SAVED),
+            done: notice::of_page(&request.http, request.dashboard.cookies),
+        }
+    }
+}
+
+impl User {
+    fn without_network(visit: &Visit) -> Self {
+        let is_operator = visit.is_operator();
+        Self {
+            name: visit.person.name.clone(),
+            role: if is_operator { "Operator" } else { "" },
+            is_operator,
+            is_member: false,
         }
     }
 }
@@ -77,16 +208,20 @@ fn through(complete_until: DateTime<Utc>, zone: Tz) -> String {
     }
 }
 
-/// Query parameter of a page on which a form was just saved.
-const SAVED: &str = "saved=yes";
-
 fn has(request: &HttpRequest, wanted: &str) -> bool {
     request.query_string().split('&').any(|pair| pair == wanted)
 }
 
-/// Redirects back to a page after a form on it was saved; the page confirms it.
+/// Redirects to a page after a form was saved; the page confirms it.
 pub(crate) fn saved(path: &str) -> PageResult {
-    see_other(&format!("{path}?{SAVED}"))
+    done(path, "Saved.")
+}
+
+/// Redirects to a page that says once what was done.
+pub(crate) fn done(path: &str, sentence: &str) -> PageResult {
+    let mut response = see_other(path)?;
+    Notice::attach(&mut response, sentence);
+    Ok(response)
 }
 
 /// Address that a user can return to: this page if it was requested with GET, else the home page.
@@ -137,53 +272,6 @@ fn banners(actor: &Actor, network: &Network) -> Vec<Banner> {
         leave: false,
     });
     impersonating.into_iter().chain(notices).collect()
-}
-
-fn navigation(actor: &Actor, section: &str) -> Vec<NavItem> {
-    let reports = actor.may(Permission::SeeReports);
-    let parties = actor.may(Permission::SeeParties);
-    // Users of an advertiser have their own integration page; others open it from the advertiser.
-    let integration = actor.scope().advertiser.is_some();
-    [
-        ("Home", "/", reports),
-        ("Integration", "/integration", integration),
-        (
-            "Conversions",
-            "/conversions",
-            actor.may(Permission::SeeConversions),
-        ),
-        ("Postbacks", "/postbacks", actor.may(Permission::SeePostbacks)),
-        (
-            deliveries_label(actor),
-            "/destinations",
-            actor.may(Permission::SeeDeliveries),
-        ),
-        ("Reports", "/reports", reports),
-        ("Campaigns", "/campaigns", actor.may(Permission::SeeCampaigns)),
-        ("Advertisers", "/advertisers", parties),
-        ("Affiliates", "/affiliates", parties),
-        ("Applications", "/applications", parties),
-        ("People", "/members", actor.may(Permission::SeeMembers)),
-        ("Settings", "/settings", actor.may(Permission::SeeNetwork)),
-        ("API keys", "/settings/keys", !actor.may(Permission::SeeNetwork)),
-    ]
-    .into_iter()
-    .filter(|(_, _, visible)| *visible)
-    .map(|(label, href, _)| NavItem {
-        label,
-        href,
-        current: label == section,
-    })
-    .collect()
-}
-
-/// Label of the deliveries: affiliates have no other postbacks.
-fn deliveries_label(actor: &Actor) -> &'static str {
-    if actor.scope().affiliate.is_some() {
-        "Postbacks"
-    } else {
-        "Deliveries"
-    }
 }
 
 /// Result of every page handler.

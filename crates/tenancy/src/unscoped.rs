@@ -201,6 +201,14 @@ pub struct Visit {
     pub actor: Option<Actor>,
 }
 
+impl Visit {
+    /// True if the person is an operator who does not impersonate a member.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        self.person.is_operator && self.session.operator_reason.is_none()
+    }
+}
+
 /// Authenticates a session cookie; None if the session has ended.
 ///
 /// # Errors

@@ -289,18 +289,20 @@ impl Member {
 
     /// Opens a page.
     pub async fn get(&self, path: &str) -> Page {
+        self.get_with(path, &[]).await
+    }
+
+    /// Opens a page with additional headers.
+    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Page {
         if let Some(tracker) = &self.tracker {
             // The page is opened anyway, as users do.
             let _ = timeout(SETTLE_TIMEOUT, tracker.settled()).await;
         }
-        Page::of(
-            self.http
-                .get(format!("{}{path}", self.url))
-                .send()
-                .await
-                .expect("a response"),
-        )
-        .await
+        let mut request = self.http.get(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Page::of(request.send().await.expect("a response")).await
     }
 
     /// Opens the page of a form, and sends the form to `action`.

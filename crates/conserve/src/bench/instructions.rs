@@ -110,7 +110,7 @@ fn kinds(preloaded: &Preloaded) -> Outcome<[Kind; 7]> {
         ),
         kind(
             "postback of an unknown click",
-            404,
+            422,
             true,
             write(with_order(unknown)),
         ),

@@ -1,5 +1,6 @@
 //! Pages of a person's account: sign-in, sign-up, invitations, applications, profile, password, two-factor authentication.
 
+mod appearance;
 mod invitation;
 mod join;
 mod password;
@@ -8,7 +9,6 @@ mod second_factor;
 mod setup;
 pub(super) mod sign_in;
 mod sign_up;
-mod theme;
 
 use crate::routes::routes;
 
@@ -35,7 +35,8 @@ routes! {
     get "/join/{slug}" => join::show;
     post "/join/{slug}" => join::apply;
     get "/join/{slug}/{token}" => join::status;
-    post "/theme" => theme::choose;
+    post "/theme" => appearance::choose_theme;
+    post "/rail" => appearance::fold_rail;
 }
 
 routes! {

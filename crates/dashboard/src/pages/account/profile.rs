@@ -17,7 +17,7 @@ use crate::error::PageError;
 use crate::format;
 use crate::forms::{self, PostedForm};
 use crate::pages::id;
-use crate::shell::{PageResult, html_with, see_other, set_cookie};
+use crate::shell::{PageResult, Shell, done, html_with, see_other, set_cookie};
 
 const HOME: &str = "/account";
 
@@ -61,8 +61,7 @@ async fn render(user: &SignedIn, errors: FieldErrors) -> PageResult {
     html_with(
         status,
         &Account {
-            theme: user.request.theme(),
-            form_token: user.request.form_token(),
+            shell: user.shell("Your account").await?,
             name: user.person.name.clone(),
             email: user.person.email.clone(),
             is_operator: user.person.is_operator && !acting,
@@ -70,7 +69,6 @@ async fn render(user: &SignedIn, errors: FieldErrors) -> PageResult {
             has_password,
             codes_left,
             must_have_second_factor: user.actor.as_ref().is_some_and(|actor| actor.lacks_second_factor),
-            in_network: user.actor.is_some(),
             allow_sign_up: user.request.dashboard.allow_sign_up,
             places: places
                 .into_iter()
@@ -135,7 +133,7 @@ pub(super) async fn rename(user: SignedIn, form: PostedForm) -> PageResult {
         "person.rename",
     )
     .await?;
-    see_other(HOME)
+    done(HOME, "Your name was changed.")
 }
 
 /// `POST /account/password`: requires the current password, and ends all other sessions of the person.
@@ -170,7 +168,7 @@ pub(super) async fn change_password(user: SignedIn, form: PostedForm) -> PageRes
         "person.change_password",
     )
     .await?;
-    see_other(HOME)
+    done(HOME, "Your password was changed. Your other sessions have ended.")
 }
 
 /// Checks the field `present` against the user's password; for a user without a password, the session is enough. Attempts
@@ -217,14 +215,14 @@ pub(super) async fn end_session(user: SignedIn, path: web::Path<String>, _form: 
     if !sessions::end_one(&mut conn, user.person.id, session_id).await? {
         return Err(PageError::NotFound);
     }
-    see_other(HOME)
+    done(HOME, "The session has ended.")
 }
 
 /// `POST /account/sessions/end-others`
 pub(super) async fn end_others(user: SignedIn, _form: PostedForm) -> PageResult {
     let mut conn = user.request.dashboard.db.unscoped().await?;
     sessions::end_others(&mut conn, user.person.id, Some(user.session.id)).await?;
-    see_other(HOME)
+    done(HOME, "Your other sessions have ended.")
 }
 
 /// `POST /account/switch`: replaces the session with one under another membership of the user.
@@ -318,8 +316,7 @@ struct SessionRow {
 #[derive(Template)]
 #[template(path = "account/profile/show.html")]
 struct Account {
-    theme: &'static str,
-    form_token: String,
+    shell: Shell,
     name: String,
     email: String,
     is_operator: bool,
@@ -327,7 +324,6 @@ struct Account {
     has_password: bool,
     codes_left: Option<i64>,
     must_have_second_factor: bool,
-    in_network: bool,
     allow_sign_up: bool,
     places: Vec<PlaceRow>,
     sessions: Vec<SessionRow>,

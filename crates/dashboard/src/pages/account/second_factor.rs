@@ -10,7 +10,7 @@ use super::profile::{check_current_password, note};
 use crate::auth::SignedIn;
 use crate::error::PageError;
 use crate::forms::PostedForm;
-use crate::shell::{PageResult, html, html_with, see_other};
+use crate::shell::{PageResult, Shell, done, html, html_with, see_other};
 
 /// `GET /account/second-factor`
 pub(super) async fn show(user: SignedIn) -> PageResult {
@@ -19,7 +19,7 @@ pub(super) async fn show(user: SignedIn) -> PageResult {
     if two_factor::state(&mut conn, user.person.id).await?.is_some() {
         return see_other("/account");
     }
-    html(&Enrol::new(&user, &Enrolment::fresh(), FieldErrors::default()))
+    html(&Enrol::new(&user, &Enrolment::fresh(), FieldErrors::default()).await?)
 }
 
 /// `POST /account/second-factor`: the first code proves that the app has the secret. The recovery codes are shown in this
@@ -34,7 +34,7 @@ pub(super) async fn confirm(user: SignedIn, form: PostedForm) -> PageResult {
     let mut errors = FieldErrors::default();
     if let Err(message) = check_current_password(&user, &form).await? {
         errors.add("present", message);
-        let again = Enrol::new(&user, &enrolment, errors);
+        let again = Enrol::new(&user, &enrolment, errors).await?;
         return html_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     }
     let mut conn = user.request.dashboard.db.person(person.id).await?;
@@ -53,7 +53,7 @@ pub(super) async fn confirm(user: SignedIn, form: PostedForm) -> PageResult {
             "code",
             "Incorrect code. Check the clock of your phone and enter the next code.",
         );
-        let again = Enrol::new(&user, &enrolment, errors);
+        let again = Enrol::new(&user, &enrolment, errors).await?;
         return html_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     };
     note(
@@ -64,7 +64,7 @@ pub(super) async fn confirm(user: SignedIn, form: PostedForm) -> PageResult {
     )
     .await?;
     html(&Codes {
-        theme: user.request.theme(),
+        shell: user.shell("Recovery codes").await?,
         codes,
     })
 }
@@ -102,7 +102,7 @@ pub(super) async fn remove(user: SignedIn, form: PostedForm) -> PageResult {
         "person.remove_second_factor",
     )
     .await?;
-    see_other("/account")
+    done("/account", "Two-factor authentication is off.")
 }
 
 /// `POST /account/second-factor/recovery-codes`: replaces the recovery codes.
@@ -125,7 +125,7 @@ pub(super) async fn fresh_codes(user: SignedIn, form: PostedForm) -> PageResult 
     )
     .await?;
     html(&Codes {
-        theme: user.request.theme(),
+        shell: user.shell("Recovery codes").await?,
         codes,
     })
 }
@@ -133,8 +133,7 @@ pub(super) async fn fresh_codes(user: SignedIn, form: PostedForm) -> PageResult 
 #[derive(Template)]
 #[template(path = "account/second_factor/show.html")]
 struct Enrol {
-    theme: &'static str,
-    form_token: String,
+    shell: Shell,
     sealed: String,
     picture: String,
     typed: String,
@@ -143,22 +142,21 @@ struct Enrol {
 }
 
 impl Enrol {
-    fn new(user: &SignedIn, enrolment: &Enrolment, errors: FieldErrors) -> Self {
-        Self {
-            theme: user.request.theme(),
-            form_token: user.request.form_token(),
+    async fn new(user: &SignedIn, enrolment: &Enrolment, errors: FieldErrors) -> Result<Self, PageError> {
+        Ok(Self {
+            shell: user.shell("Two-factor authentication").await?,
             sealed: enrolment.sealed(&user.request.dashboard.secret, user.person.id),
             picture: enrolment.picture(&user.person.email),
             typed: enrolment.typed(),
             required: user.actor.as_ref().is_some_and(|actor| actor.lacks_second_factor),
             errors,
-        }
+        })
     }
 }
 
 #[derive(Template)]
 #[template(path = "account/second_factor/recovery_codes.html")]
 struct Codes {
-    theme: &'static str,
+    shell: Shell,
     codes: Vec<String>,
 }

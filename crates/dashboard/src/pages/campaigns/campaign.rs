@@ -16,11 +16,13 @@ use tenancy::{Actor, Permission, needs};
 use crate::error::PageError;
 use crate::page::{Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, html, see_other, set_cookie};
+use crate::shell::{PageResult, Shell, done, html, set_cookie};
 use crate::{labels, urls};
 
 /// Maximum length of the note with which an affiliate applies, in characters.
 const LONGEST_NOTE: usize = 1_000;
+/// Maximum number of goals that the list of campaigns reads.
+const GOALS: i64 = 10_000;
 /// Maximum number of links on a campaign's page.
 const LINKS: i64 = 500;
 
@@ -33,18 +35,36 @@ pub(super) async fn list(mut page: Page<needs::SeeCampaigns>) -> PageResult {
     } else {
         HashMap::new()
     };
+    let goals = goals::list(&mut page.conn, None, None, GOALS).await?;
     let frame = page.commit().await?;
+    let sees_commission = frame.actor.may(Permission::SeeCommission);
+    let pays = |campaign: &Campaign| {
+        goals
+            .iter()
+            .filter(|goal| goal.campaign_id == campaign.id)
+            .map(|goal| {
+                let terms = goal.terms();
+                let terms = if sees_commission {
+                    terms.commission
+                } else {
+                    terms.revenue
+                };
+                (terms.in_words(campaign.currency), goal.settings.name.clone())
+            })
+            .collect()
+    };
     html(&List {
         shell: frame.shell("Campaigns", "Campaigns"),
+        pays: if sees_commission { "Payout" } else { "Revenue" },
         rows: found
             .into_iter()
             .map(|(campaign, advertiser)| CampaignRow {
                 waiting: waiting.get(&campaign.id).copied().unwrap_or_default(),
                 url: urls::campaign(campaign.id),
+                pays: pays(&campaign),
                 name: campaign.name,
                 status: campaign.status.as_str(),
                 advertiser,
-                currency: campaign.currency.code(),
                 window: campaign.attribution_days,
             })
             .collect(),
@@ -84,7 +104,10 @@ pub(super) async fn ask(
     )
     .await?;
     page.commit().await?;
-    see_other(&urls::campaign(campaign.id))
+    done(
+        &urls::campaign(campaign.id),
+        "Your application was sent to the network.",
+    )
 }
 
 /// `POST /campaigns/{id}/token`: replaces the postback token of the campaign's integration, which may be its advertiser's,
@@ -205,7 +228,8 @@ struct CampaignRow {
     name: String,
     status: &'static str,
     advertiser: String,
-    currency: &'static str,
+    /// Sums that its goals pay affiliates, or that the advertiser owes; each with the name of its goal.
+    pays: Vec<(String, String)>,
     window: i32,
     waiting: i64,
 }
@@ -253,6 +277,8 @@ impl GoalRow {
 #[template(path = "campaigns/campaign/list.html")]
 struct List {
     shell: Shell,
+    /// Heading of what the goals pay.
+    pays: &'static str,
     rows: Vec<CampaignRow>,
     may_configure: bool,
 }

@@ -16,7 +16,7 @@ use crate::forms::field_errors;
 use crate::page::{Frame, Page, Submitted};
 use crate::pages::id;
 use crate::pages::postbacks::postback::PostbackRow;
-use crate::shell::{PageResult, Shell, html, html_with, see_other};
+use crate::shell::{PageResult, Shell, done, html, html_with};
 use crate::urls;
 
 /// `GET /campaigns/{id}/test`
@@ -34,7 +34,7 @@ pub(super) async fn set_up(
     let author = page.actor.author();
     gate::create_test_link(&mut page.conn, &author, campaign.id, page.now).await?;
     page.commit().await?;
-    see_other(&urls::test(campaign.id))
+    done(&urls::test(campaign.id), "The test link was created.")
 }
 
 /// `POST /campaigns/{id}/test/go-live`: sets the campaign live; with `override`, although the tests are incomplete.
@@ -54,7 +54,7 @@ pub(super) async fn go_live(
     match outcome {
         Ok(()) => {
             page.commit().await?;
-            see_other(&urls::test(campaign.id))
+            done(&urls::test(campaign.id), &format!("{} is live.", campaign.name))
         }
         Err(error) => {
             let errors = field_errors(error)?;

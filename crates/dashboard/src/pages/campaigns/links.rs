@@ -19,7 +19,7 @@ use crate::error::PageError;
 use crate::forms::{self, Choice};
 use crate::page::{Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, html_with, see_other};
+use crate::shell::{PageResult, Shell, done, html_with};
 use crate::urls;
 
 /// Sample of a click ID in the example of a destination.
@@ -92,7 +92,7 @@ pub(super) async fn update(
     let author = page.actor.author();
     links::update(&mut page.conn, &author, link.id, version, &settings, page.now).await?;
     page.commit().await?;
-    see_other(&urls::link(link.id))
+    done(&urls::link(link.id), "The link was changed.")
 }
 
 async fn render<P>(

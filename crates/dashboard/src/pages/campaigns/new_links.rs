@@ -11,7 +11,7 @@ use super::campaign::find as find_campaign;
 use crate::error::PageError;
 use crate::forms::{self, Choice};
 use crate::page::{Page, Submitted};
-use crate::shell::{PageResult, Shell, html_with, see_other};
+use crate::shell::{PageResult, Shell, done, html_with};
 use crate::urls;
 
 /// `GET /campaigns/{id}/links/new`
@@ -38,8 +38,11 @@ pub(super) async fn create(
         Some(links) => {
             page.commit().await?;
             match links.as_slice() {
-                [only] => see_other(&urls::link(only.id)),
-                _ => see_other(&urls::campaign(campaign.id)),
+                [only] => done(&urls::link(only.id), "The link was created."),
+                several => done(
+                    &urls::campaign(campaign.id),
+                    &format!("{} links were created.", several.len()),
+                ),
             }
         }
         None => {

@@ -15,7 +15,7 @@ use crate::error::PageError;
 use crate::listing::{self, Tab};
 use crate::page::{Frame, Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, html, see_other};
+use crate::shell::{PageResult, Shell, TimeCell, done, html};
 use crate::{format, urls};
 
 /// Filters of the list, from the query string.
@@ -66,6 +66,7 @@ pub(super) async fn list(mut page: Page<needs::SeeConversions>, filters: web::Qu
     let (found, older) = listing::cut(found, "/conversions", &kept, |row| row.conversion.id);
     html(&List {
         shell: frame.shell("Conversions", "Conversions"),
+        is_filtered: status.is_some() || in_review || order.is_some(),
         tabs,
         postbacks: order
             .as_deref()
@@ -109,12 +110,39 @@ pub(super) async fn decide(
     };
     let (author, now) = (page.actor.author(), page.now);
     let corrected = conversions::propose(&mut page.conn, &author, conversion_id, &request, now).await?;
+    let sees_commission = page.actor.may(Permission::SeeCommission);
     page.commit().await?;
     match corrected {
-        Corrected::Done(_) => see_other(urls::local(form.get("here"))),
+        Corrected::Done(conversion) => {
+            let here = urls::local(form.get("here"));
+            // The keyboard goes on at the next row.
+            let here = match form.get("next").parse::<ConversionId>() {
+                Ok(next) => format!("{here}#{next}"),
+                Err(_) => here.to_owned(),
+            };
+            done(&here, &decided(&conversion, sees_commission))
+        }
         // Its page says that it waits for a second user.
-        Corrected::Waiting(_) => see_other(&urls::conversion(conversion_id)),
+        Corrected::Waiting(_) => done(
+            &urls::conversion(conversion_id),
+            "The decision waits for a second user.",
+        ),
     }
+}
+
+/// Sentence about a conversion that was decided.
+fn decided(conversion: &Conversion, sees_commission: bool) -> String {
+    let name = match &conversion.order_id {
+        Some(order) => format!("Order {order}"),
+        None => format!("Conversion {}", format::short_id(&conversion.id.to_string())),
+    };
+    let sum = match conversion.status {
+        ConversionStatus::Approved if sees_commission => {
+            format!(": {} commission", format::money(conversion.commission()))
+        }
+        _ => String::new(),
+    };
+    format!("{name} is {}{sum}.", conversion.status)
 }
 
 /// Row of a table of conversions.
@@ -127,6 +155,7 @@ pub(crate) struct ConversionRow {
     pub(crate) review: Option<String>,
     pub(crate) campaign: String,
     pub(crate) goal: String,
+    /// Name of the affiliate. Empty for an affiliate, who sees only its own.
     pub(crate) affiliate: String,
     pub(crate) order_id: String,
     pub(crate) amount: String,
@@ -165,7 +194,11 @@ impl ConversionRow {
                 .map(|because| review(because, &conversion)),
             campaign,
             goal,
-            affiliate,
+            affiliate: if frame.actor.scope().affiliate.is_some() {
+                String::new()
+            } else {
+                affiliate
+            },
             amount: conversion.amount().map_or("—".to_owned(), format::money),
             commission: format::money(conversion.commission()),
             revenue: format::money(conversion.revenue()),
@@ -208,6 +241,7 @@ pub(super) fn review(because: ReviewBecause, conversion: &Conversion) -> String 
 #[template(path = "figures/conversions/list.html")]
 struct List {
     shell: Shell,
+    is_filtered: bool,
     tabs: Vec<Tab>,
     order: Option<String>,
     /// URL of the postbacks of that order that were not accepted. None without an order or the permission.

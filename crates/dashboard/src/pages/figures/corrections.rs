@@ -1,4 +1,4 @@
-//! Corrections of many conversions: by a list of order IDs, a file or a filter; the effect first, undo after.
+//! Corrections of many conversions: of ticked rows, by a list of order IDs, a file or a filter; the effect first, undo after.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -20,14 +20,15 @@ use crate::listing;
 use crate::page::{Page, Submitted};
 use crate::pages::id;
 use crate::pages::network::import::file;
-use crate::shell::{PageResult, Shell, html_with, see_other};
+use crate::shell::{PageResult, Shell, done, html_with};
 use crate::{format, labels, urls};
 
 /// Maximum number of waiting corrections on the page.
 const LIMIT: i64 = 200;
 /// Fields of the form.
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 9] = [
     "action",
+    "ids",
     "orders",
     "csv",
     "status",
@@ -69,6 +70,7 @@ pub(super) async fn show(page: Page<needs::DecideConversions>, query: web::Query
 pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::DecideConversions>) -> PageResult {
     let mut draft = form.draft("", &FIELDS);
     draft.set("csv", file(&form));
+    draft.set("ids", form.all("ids").join(","));
     let (author, now) = (page.actor.author(), page.now);
     // What was changed in the form since the preview is previewed first.
     let is_confirmed = form.get("confirm") == previewed(&draft);
@@ -91,7 +93,12 @@ pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::DecideCon
     match corrected {
         Ok(report) if !is_preview => {
             page.commit().await?;
-            see_other(&urls::corrected(report.batch))
+            let made = format!("{} corrected.", conversions_in_words(report.changed));
+            let waiting = match report.waiting {
+                0 => String::new(),
+                waiting => format!(" {waiting} wait for a second user."),
+            };
+            done(&urls::corrected(report.batch), &(made + &waiting))
         }
         Ok(report) => {
             let seen = report.versions.iter();
@@ -112,9 +119,18 @@ pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::DecideCon
 pub(super) async fn undo(Submitted(mut page, form): Submitted<needs::DecideConversions>) -> PageResult {
     let batch: Uuid = form.get("batch").parse().map_err(|_| PageError::NotFound)?;
     let (author, now) = (page.actor.author(), page.now);
-    conversions::undo_all(&mut page.conn, &author, batch, now).await?;
+    let report = conversions::undo_all(&mut page.conn, &author, batch, now).await?;
     page.commit().await?;
-    see_other("/conversions")
+    let undone = format!("{} undone.", conversions_in_words(report.changed));
+    done("/conversions", &undone)
+}
+
+/// `1 conversion was`, `12 conversions were`.
+fn conversions_in_words(number: usize) -> String {
+    match number {
+        1 => "1 conversion was".to_owned(),
+        number => format!("{number} conversions were"),
+    }
 }
 
 /// `POST /conversions/corrections/waiting` with `decision=approve` or `decline`: decides as the second user.
@@ -126,7 +142,12 @@ pub(super) async fn decide_waiting(
     let (author, now) = (page.actor.author(), page.now);
     conversions::decide_waiting(&mut page.conn, &author, waiting, approve, now).await?;
     page.commit().await?;
-    see_other(urls::local(form.get("here")))
+    let sentence = if approve {
+        "The correction was made."
+    } else {
+        "The correction was declined. The conversion is unchanged."
+    };
+    done(urls::local(form.get("here")), sentence)
 }
 
 /// Number of the action or file that is previewed.
@@ -160,6 +181,12 @@ fn request(draft: &Draft) -> Result<Request, ChangeError> {
     };
     let reason = conversions::reason(draft.of("reason_code"))?;
     let request = CorrectionRequest::of(decision.decision()?, reason, draft.of("reason"))?;
+    let ticked = draft.of("ids");
+    if !ticked.is_empty() {
+        let ids = versions(ticked);
+        let ids = ids.into_iter().map(|(id, version)| (id, Some(version)));
+        return Ok(Request::Selected(Selection::Ids(ids.collect()), request));
+    }
     let orders: Vec<String> = draft
         .of("orders")
         .lines()
@@ -204,7 +231,10 @@ async fn render<P>(
     let reasons = ReasonCode::ALL
         .iter()
         .map(|code| (code.as_str(), labels::reason(*code)));
+    let ticked = versions(form.of("ids")).len();
     let selected = match (form.of("status"), form.of("review")) {
+        _ if ticked == 1 => Some("1 selected conversion".to_owned()),
+        _ if ticked > 0 => Some(format!("{ticked} selected conversions")),
         (_, "yes") => Some("All conversions in review".to_owned()),
         ("", _) => None,
         (status, _) => Some(format!("All {status} conversions")),
@@ -243,7 +273,7 @@ struct Corrections {
     form: Draft,
     actions: Vec<Choice>,
     reasons: Vec<Choice>,
-    /// Conversions of the filter, in words. None if the form is for a list or a file.
+    /// Conversions that were ticked, or those of the filter, in words. None if the form is for a list or a file.
     selected: Option<String>,
     preview: Option<BulkReport>,
     /// Number of the previewed action or file, which confirms it.

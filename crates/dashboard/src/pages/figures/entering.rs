@@ -10,7 +10,7 @@ use tracking::entering::Entry;
 
 use crate::forms::{self, Choice, field_errors};
 use crate::page::{Page, Submitted};
-use crate::shell::{PageResult, Shell, html_with, see_other};
+use crate::shell::{PageResult, Shell, done, html_with};
 use crate::urls;
 
 /// `GET /conversions/new`
@@ -44,7 +44,7 @@ pub(super) async fn submit(Submitted(mut page, form): Submitted<needs::DecideCon
     match verdict.conversion_id.filter(|_| is_made) {
         Some(id) => {
             page.commit().await?;
-            see_other(&urls::conversion(id))
+            done(&urls::conversion(id), &verdict.message)
         }
         None => {
             let hint = verdict.hint.map_or(String::new(), |hint| format!(" {hint}"));

@@ -4,13 +4,14 @@ use askama::Template;
 use reports::{Dimension, MAX_DEPTH, Metric};
 use tenancy::memberships::RoleKind;
 
+use crate::navigation::docs;
 use crate::page::PageRequest;
-use crate::shell::{PageResult, html};
+use crate::shell::{PageResult, Shell, html};
 
 /// `GET /docs/reports`: public, because programs are written by people who may have no account.
 pub(super) async fn show(request: PageRequest) -> PageResult {
     html(&Guide {
-        theme: request.theme(),
+        shell: Shell::of_docs(&request, docs::REPORTS).await?,
         max_depth: MAX_DEPTH,
         dimensions: Dimension::ALL
             .iter()
@@ -59,7 +60,7 @@ struct MetricRow {
 #[derive(Template)]
 #[template(path = "figures/guide/show.html")]
 struct Guide {
-    theme: &'static str,
+    shell: Shell,
     max_depth: usize,
     dimensions: Vec<DimensionRow>,
     metrics: Vec<MetricRow>,

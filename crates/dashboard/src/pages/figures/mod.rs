@@ -10,6 +10,7 @@ mod home;
 mod report_files;
 mod report_links;
 mod report_mails;
+mod report_rows;
 mod reports;
 mod saved_reports;
 mod search;

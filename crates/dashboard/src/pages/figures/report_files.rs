@@ -15,7 +15,7 @@ use super::reports::refusal;
 use crate::error::PageError;
 use crate::page::{Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, html, see_other};
+use crate::shell::{PageResult, Shell, TimeCell, done, html, see_other};
 
 const HOME: &str = "/reports/files";
 
@@ -68,7 +68,10 @@ pub(super) async fn create(Submitted(mut page, form): Submitted<needs::SeeReport
     files::create(&mut page.conn, &page.actor, &query, format, page.now).await?;
     let frame = page.commit().await?;
     frame.request.dashboard.reports.announce_file();
-    see_other(HOME)
+    done(
+        HOME,
+        "The file is being prepared. You can download it here when it is ready.",
+    )
 }
 
 /// `POST /reports/files/{id}/remove`
@@ -78,7 +81,7 @@ pub(super) async fn remove(
 ) -> PageResult {
     files::remove(&mut page.conn, &page.actor, id(&path)?).await?;
     page.commit().await?;
-    see_other(HOME)
+    done(HOME, "The file was removed.")
 }
 
 /// `GET /reports/files/{id}`: the content.

@@ -9,13 +9,13 @@ use schema::{BASE32, clock};
 use tenancy::networks;
 use tenancy::{Actor, ChangeError, Draft, OneTimeToken, Permission, check_password, needs};
 
-use super::reports::{Cell, cells};
+use super::report_rows::{Cell, cells};
 use super::saved_reports::periods;
 use crate::error::PageError;
 use crate::forms::{self, Choice, PostedForm};
 use crate::page::{Caller, Page, PageRequest, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, html, html_with, see_other, set_cookie};
+use crate::shell::{PageResult, Shell, TimeCell, done, html, html_with, see_other, set_cookie};
 
 const HOME: &str = "/reports/links";
 /// Number of rows of a page of a shared report.
@@ -106,7 +106,7 @@ pub(super) async fn revoke(
 ) -> PageResult {
     links::revoke(&mut page.conn, &page.actor, id(&path)?, page.now).await?;
     page.commit().await?;
-    see_other(HOME)
+    done(HOME, "The link was revoked.")
 }
 
 /// `GET /shared/{token}`: the report, or the form for its password.

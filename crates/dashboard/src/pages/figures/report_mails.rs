@@ -12,7 +12,7 @@ use crate::error::PageError;
 use crate::forms::{self, Choice, PostedForm};
 use crate::page::{Frame, Page, PageRequest, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, html, html_with, see_other};
+use crate::shell::{PageResult, Shell, TimeCell, done, html, html_with};
 
 const HOME: &str = "/reports/mails";
 const WEEKDAYS: [&str; 7] = [
@@ -130,7 +130,7 @@ pub(super) async fn create(Submitted(mut page, form): Submitted<needs::SaveRepor
     match created {
         Ok(_) => {
             page.commit().await?;
-            see_other(HOME)
+            done(HOME, "The mail is scheduled.")
         }
         Err(error) => {
             draft.errors = forms::field_errors(error)?;
@@ -159,7 +159,7 @@ pub(super) async fn update(
     match changed {
         Ok(_) => {
             page.commit().await?;
-            see_other(HOME)
+            done(HOME, "The scheduled mail was changed.")
         }
         Err(error) => {
             draft.errors = forms::field_errors(error)?;
@@ -188,7 +188,7 @@ pub(super) async fn remove(
 ) -> PageResult {
     mails::remove(&mut page.conn, &page.actor, id(&path)?, page.now).await?;
     page.commit().await?;
-    see_other(HOME)
+    done(HOME, "The scheduled mail was removed.")
 }
 
 /// `GET /report-mails/{token}/stop`: asks first, because programs that check mails open links.

@@ -3,18 +3,17 @@
 use actix_web::http::StatusCode;
 use askama::Template;
 use campaigns::campaigns as campaign_table;
-use chrono::TimeDelta;
 use reports::files::MAX_IMMEDIATE_ROWS;
 use reports::saved::{self, View};
 use reports::{
-    Basis, Comparison, Dimension, Figures, Key, MAX_DEPTH, Metric, Period, QueryProblem, Report, ReportQuery,
-    Row, Sort, StoredQuery, Value,
+    Basis, Comparison, Dimension, MAX_DEPTH, Metric, Period, QueryProblem, Report, ReportQuery, Sort,
+    StoredQuery,
 };
-use schema::{SavedReportId, clock};
+use schema::SavedReportId;
 use tenancy::{Actor, Permission, affiliates, needs};
 
+use super::report_rows::{Cell, ReportRow, cells, rows};
 use crate::error::PageError;
-use crate::format;
 use crate::forms::Choice;
 use crate::page::Page;
 use crate::pages::figures::saved_reports::Views;
@@ -22,7 +21,7 @@ use crate::pages::id;
 use crate::shell::{PageResult, Shell, csv_file, html_with, see_other, xlsx_file};
 
 /// Maximum number of rows on the page. The CSV has all.
-const ROWS: usize = 500;
+pub(super) const ROWS: usize = 500;
 
 /// Fields of the form that add a filter or a bound: the name of the parameter in one or two parts, and its value.
 const ADDED: [(&[&str], &str); 2] = [
@@ -156,6 +155,10 @@ pub(super) async fn show(mut page: Page<needs::SeeReports>) -> PageResult {
                 .metrics
                 .is_none()
                 .then(|| with_all_metrics(&query, &frame.actor)),
+            presets: presets(&query, period, today),
+            has_options: query.by != Basis::Conversion
+                || query.convert.is_some()
+                || zone != frame.network.time_zone(),
             from: query.from.to_string(),
             to: query.to.to_string(),
             zone: zone.name(),
@@ -235,9 +238,39 @@ async fn wanted(
             let stored = view.report.stored();
             stored.at(now, zone).map(|query| (query, stored.period))
         }
-        _ => StoredQuery::parse(&text, &["view"], now, zone),
+        _ => StoredQuery::parse(&text, &["view"], now, zone).map(|(query, period)| {
+            let is_grouped = form_urlencoded::parse(text.as_bytes()).any(|(name, _)| name == "group");
+            let group = match page.actor.scope().affiliate {
+                // An affiliate has one name; it tells its placements apart by sub IDs.
+                Some(_) if !is_grouped => vec![Dimension::Campaign, Dimension::Sub1],
+                _ => query.group,
+            };
+            (ReportQuery { group, ..query }, period)
+        }),
     };
     Ok((view.map(|view| view.report.id), parsed))
+}
+
+/// URL and label of the report of each relative period, and true for that of the query.
+fn presets(
+    query: &ReportQuery,
+    period: Option<Period>,
+    today: chrono::NaiveDate,
+) -> Vec<(String, &'static str, bool)> {
+    let text = query.to_query_string();
+    let pairs = form_urlencoded::parse(text.as_bytes());
+    let others: Vec<_> = pairs
+        .filter(|(name, _)| !matches!(name.as_ref(), "from" | "to"))
+        .collect();
+    let chosen = period.or_else(|| Period::of_days(query.from, query.to, today));
+    PRESETS
+        .into_iter()
+        .map(|preset| {
+            let mut url = form_urlencoded::Serializer::new("/reports?".to_owned());
+            url.append_pair("period", preset.as_str()).extend_pairs(&others);
+            (url.finish(), preset.label(), chosen == Some(preset))
+        })
+        .collect()
 }
 
 /// URL of the report with every metric that the actor sees.
@@ -252,6 +285,17 @@ fn with_all_metrics(query: &ReportQuery, actor: &Actor) -> String {
     };
     format!("/reports?{}", visible.to_query_string())
 }
+
+/// Relative periods to choose from.
+const PRESETS: [Period; 7] = [
+    Period::Today,
+    Period::Yesterday,
+    Period::Last7Days,
+    Period::Last30Days,
+    Period::ThisMonth,
+    Period::LastMonth,
+    Period::Last90Days,
+];
 
 const BASES: [(Basis, &str); 2] = [
     (Basis::Conversion, "Time of the conversion"),
@@ -385,6 +429,8 @@ struct Heading {
     sorted: String,
     /// Arrow, if the rows are sorted by it.
     arrow: &'static str,
+    /// The same for screen readers.
+    order: Option<&'static str>,
 }
 
 impl Heading {
@@ -406,90 +452,15 @@ impl Heading {
                 Some(sort) if sort.is_descending => " ↓",
                 Some(_) => " ↑",
             },
+            order: sort.map(|sort| {
+                if sort.is_descending {
+                    "descending"
+                } else {
+                    "ascending"
+                }
+            }),
         }
     }
-}
-
-fn rows(
-    query: &ReportQuery,
-    metrics: &[Metric],
-    report: &Report,
-    today: chrono::NaiveDate,
-) -> Vec<ReportRow> {
-    report
-        .rows(0..ROWS)
-        .map(
-            |Row {
-                 keys,
-                 figures,
-                 before,
-             }| ReportRow {
-                keys: query
-                    .group
-                    .iter()
-                    .zip(&keys)
-                    .map(|(dimension, key)| key_cell(query, *dimension, key, today))
-                    .collect(),
-                cells: cells(metrics, &figures, before.as_ref()),
-            },
-        )
-        .collect()
-}
-
-/// Text of a key, and the URL of the report narrowed to it.
-fn key_cell(
-    query: &ReportQuery,
-    dimension: Dimension,
-    key: &Key,
-    today: chrono::NaiveDate,
-) -> (String, String) {
-    let text = match (dimension, key.value.parse()) {
-        (Dimension::Day, Ok(day)) => format::day(day, today),
-        _ if key.label.is_empty() => "—".to_owned(),
-        _ => key.label.clone(),
-    };
-    let narrowed = query.narrowed(dimension, &key.value);
-    (text, format!("/reports?{}", narrowed.to_query_string()))
-}
-
-/// Cells of a row. A sum of money has a line per currency.
-pub(super) fn cells(metrics: &[Metric], figures: &Figures, before: Option<&Figures>) -> Vec<Cell> {
-    metrics
-        .iter()
-        .map(|metric| {
-            let (lines, zero) = lines(figures.value(*metric));
-            let before = before.map_or(Vec::new(), |before| self::lines(before.value(*metric)).0);
-            Cell { lines, zero, before }
-        })
-        .collect()
-}
-
-/// Lines of a value, and true if it is zero.
-fn lines(value: Value) -> (Vec<String>, bool) {
-    match value {
-        Value::Count(count) => (vec![format::count(count)], count == 0),
-        Value::Ratio(ratio) => (vec![format::percent(ratio)], false),
-        Value::Duration(seconds) => {
-            let text = seconds.map_or("—".to_owned(), |seconds| {
-                clock::in_words(TimeDelta::seconds(seconds.into()))
-            });
-            (vec![text], false)
-        }
-        Value::Money(sums) if sums.is_empty() => (vec!["0".to_owned()], true),
-        Value::Money(sums) => (sums.into_iter().map(format::money).collect(), false),
-    }
-}
-
-pub(super) struct Cell {
-    pub(super) lines: Vec<String>,
-    pub(super) zero: bool,
-    /// Lines of the same in the period that is compared.
-    pub(super) before: Vec<String>,
-}
-
-struct ReportRow {
-    keys: Vec<(String, String)>,
-    cells: Vec<Cell>,
 }
 
 #[derive(Template)]
@@ -502,6 +473,10 @@ struct Show {
     xlsx: String,
     /// URL of the report with every metric; `None` if metrics are chosen.
     all_metrics: Option<String>,
+    /// URL and label of the report of each relative period, and true for its own.
+    presets: Vec<(String, &'static str, bool)>,
+    /// True if an option is set that the form shows only when asked for.
+    has_options: bool,
     from: String,
     to: String,
     zone: &'static str,

@@ -12,7 +12,7 @@ use tenancy::{Actor, ChangeError, Draft, Permission, RoleKind, needs};
 use crate::forms::{self, Choice, PostedForm};
 use crate::page::{Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, html, html_with, see_other};
+use crate::shell::{PageResult, Shell, TimeCell, done, html, html_with};
 
 const HOME: &str = "/reports/views";
 
@@ -158,7 +158,10 @@ pub(super) async fn create(Submitted(mut page, form): Submitted<needs::SaveRepor
     match created {
         Ok(view) => {
             page.commit().await?;
-            see_other(&format!("/reports?view={}", view.report.id))
+            done(
+                &format!("/reports?view={}", view.report.id),
+                "The view was saved.",
+            )
         }
         Err(error) => {
             draft.errors = forms::field_errors(error)?;
@@ -266,7 +269,10 @@ pub(super) async fn update(
     match updated {
         Ok(view) => {
             page.commit().await?;
-            see_other(&format!("/reports?view={}", view.report.id))
+            done(
+                &format!("/reports?view={}", view.report.id),
+                "The view was changed.",
+            )
         }
         Err(ChangeError::Fields(errors)) => {
             draft.errors = errors;
@@ -283,7 +289,7 @@ pub(super) async fn remove(
 ) -> PageResult {
     saved::remove(&mut page.conn, &page.actor, id(&path)?, page.now).await?;
     page.commit().await?;
-    see_other(HOME)
+    done(HOME, "The view was removed.")
 }
 
 /// `POST /reports/views/{id}/default`
@@ -296,7 +302,7 @@ pub(super) async fn set_default(
     let roles: Vec<RoleKind> = ticked.iter().filter_map(|word| word.parse().ok()).collect();
     saved::set_default(&mut page.conn, &page.actor, view, &roles, page.now).await?;
     page.commit().await?;
-    see_other(HOME)
+    done(HOME, "The default was changed.")
 }
 
 struct ViewRow {

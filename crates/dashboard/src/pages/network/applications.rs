@@ -11,7 +11,7 @@ use crate::error::PageError;
 use crate::listing::{self, Tab};
 use crate::page::{Frame, Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, html, see_other, set_cookie};
+use crate::shell::{PageResult, Shell, TimeCell, done, html, set_cookie};
 use crate::urls;
 
 /// Filters of the list, from the query string.
@@ -97,7 +97,10 @@ pub(super) async fn approve(
     let frame = page.commit().await?;
     let url = urls::application(application_id);
     match notify(&frame, &slug, &application, Some(&token)).await {
-        Delivery::Sent => see_other(&url),
+        Delivery::Sent => done(
+            &url,
+            &format!("{} was approved and invited by email.", application.name),
+        ),
         _ => frame.request.show_secret(&url, token.as_str()),
     }
 }
@@ -120,7 +123,8 @@ pub(super) async fn decline(
     let slug = networks::slug(&mut page.conn).await?;
     let frame = page.commit().await?;
     notify(&frame, &slug, &application, None).await;
-    see_other(&urls::application(application_id))
+    let sentence = format!("The application of {} was declined.", application.name);
+    done(&urls::application(application_id), &sentence)
 }
 
 /// Mails the decision to the applicant, with an invitation if approved.

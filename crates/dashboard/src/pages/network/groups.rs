@@ -8,7 +8,7 @@ use tenancy::{ChangeError, FieldErrors, Permission, groups, needs};
 use crate::forms::{self};
 use crate::page::{Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, html_with, see_other};
+use crate::shell::{PageResult, Shell, done, html_with};
 
 const HOME: &str = "/affiliates/groups";
 
@@ -41,7 +41,7 @@ pub(super) async fn create(Submitted(mut page, form): Submitted<needs::ManagePar
     match groups::create(&mut page.conn, &page.actor.author(), form.get("name"), page.now).await {
         Ok(_) => {
             page.commit().await?;
-            see_other(HOME)
+            done(HOME, &format!("The group {} was created.", form.get("name")))
         }
         Err(ChangeError::Fields(errors)) => render(page.reopen().await?, form.get("name"), errors).await,
         Err(error) => Err(error.into()),
@@ -63,7 +63,7 @@ pub(super) async fn rename(
     )
     .await?;
     page.commit().await?;
-    see_other(HOME)
+    done(HOME, &format!("The group is now {}.", form.get("name")))
 }
 
 /// `POST /affiliates/groups/{id}/remove`
@@ -74,7 +74,7 @@ pub(super) async fn remove(
     let group: GroupId = id(&path)?;
     groups::remove(&mut page.conn, &page.actor.author(), group, page.now).await?;
     page.commit().await?;
-    see_other(HOME)
+    done(HOME, "The group was removed. Its affiliates stay.")
 }
 
 #[derive(Template)]

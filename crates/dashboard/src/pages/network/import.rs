@@ -10,7 +10,7 @@ use super::parties::{party, title};
 use crate::error::PageError;
 use crate::forms::{self, PostedForm};
 use crate::page::{Page, Submitted};
-use crate::shell::{PageResult, Shell, csv_file, html_with, see_other};
+use crate::shell::{self, PageResult, Shell, csv_file, html_with};
 
 /// `GET /advertisers/import`, `GET /affiliates/import`
 pub(super) async fn show(page: Page<needs::ManageParties>) -> PageResult {
@@ -64,7 +64,9 @@ pub(crate) async fn settle<P>(
     let refusal = report.refusal().filter(|_| form.ticked("confirm"));
     if form.ticked("confirm") && refusal.is_none() {
         page.commit().await?;
-        return Ok(Settled::Done(see_other(done)?));
+        let (created, updated) = (report.count(Outcome::Create), report.count(Outcome::Update));
+        let sentence = format!("The file was imported: {created} created, {updated} updated.");
+        return Ok(Settled::Done(shell::done(done, &sentence)?));
     }
     if form.ticked("refused") {
         let file = csv_file(&format!("{name}_refused.csv"), refused_rows(&report));

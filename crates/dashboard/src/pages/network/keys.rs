@@ -12,7 +12,7 @@ use crate::error::PageError;
 use crate::forms::{self, PostedForm};
 use crate::page::{Caller, Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, html_with, see_other, set_cookie};
+use crate::shell::{PageResult, Shell, TimeCell, done, html_with, set_cookie};
 
 const HOME: &str = "/settings/keys";
 
@@ -112,7 +112,7 @@ pub(super) async fn revoke(
     let key: ApiKeyId = id(&path)?;
     api_keys::revoke(&mut page.conn, &page.actor, key, page.now).await?;
     page.commit().await?;
-    see_other(HOME)
+    done(HOME, "The API key was revoked.")
 }
 
 struct KeyRow {

@@ -14,7 +14,7 @@ use crate::error::PageError;
 use crate::forms::{self, Choice, PostedForm};
 use crate::page::{Frame, Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, html_with, see_other, set_cookie};
+use crate::shell::{PageResult, Shell, TimeCell, done, html_with, set_cookie};
 
 const HOME: &str = "/members";
 /// Maximum number of members on the page.
@@ -116,7 +116,7 @@ pub(super) async fn invite(Submitted(mut page, posted): Submitted<needs::InviteP
         &token,
     );
     match frame.request.dashboard.mailer.send(&mail).await {
-        Delivery::Sent => see_other(HOME),
+        Delivery::Sent => done(HOME, &format!("The invitation was sent to {}.", invitation.email)),
         // Without email, the inviting user sends the link.
         _ => frame.request.show_secret(HOME, token.as_str()),
     }
@@ -134,7 +134,7 @@ pub(super) async fn change_role(
         .map_err(PageError::BadRequest)?;
     memberships::change_role(&mut page.conn, &page.actor, member, kind, page.now).await?;
     page.commit().await?;
-    see_other(HOME)
+    done(HOME, &format!("The role is now {}.", kind.label()))
 }
 
 /// `POST /members/{id}/remove`
@@ -145,7 +145,10 @@ pub(super) async fn remove(
     let member: MembershipId = id(&path)?;
     memberships::remove(&mut page.conn, &page.actor, member, page.now).await?;
     page.commit().await?;
-    see_other(HOME)
+    done(
+        HOME,
+        "The person was removed. Their API keys and sessions are revoked.",
+    )
 }
 
 /// `POST /members/invitations/{id}/withdraw`
@@ -156,7 +159,7 @@ pub(super) async fn withdraw(
     let invitation: InvitationId = id(&path)?;
     invitations::withdraw(&mut page.conn, &page.actor, invitation, page.now).await?;
     page.commit().await?;
-    see_other(HOME)
+    done(HOME, "The invitation was withdrawn. Its link no longer works.")
 }
 
 /// Input of the invitation form, with its errors.

@@ -16,7 +16,7 @@ use crate::error::PageError;
 use crate::forms::{self, Choice, PostedForm};
 use crate::page::{Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, html_with, saved, see_other};
+use crate::shell::{PageResult, Shell, done, html_with, saved};
 use crate::urls;
 
 /// `GET /advertisers/new`, `GET /affiliates/new`
@@ -118,7 +118,7 @@ async fn finish<P>(
             page.commit().await?;
             match existing {
                 Some(_) => saved(&url),
-                None => see_other(&url),
+                None => done(&url, "Created."),
             }
         }
         // Edit conflict: the input is kept; saving again overwrites.

@@ -8,7 +8,7 @@ use tenancy::networks::{ClaimedHost, HostState, Proof, RecordResult, ServedHosts
 use crate::error::PageError;
 use crate::forms::PostedForm;
 use crate::page::{Caller, Frame};
-use crate::shell::{PageResult, TimeCell, see_other};
+use crate::shell::{PageResult, TimeCell, done};
 
 /// Section of the page.
 const SECTION: &str = "/settings#hosts";
@@ -25,7 +25,7 @@ pub(super) async fn check(caller: Caller<needs::ManageNetwork>, form: PostedForm
             .await
     };
     match checked.await {
-        Ok(_) => see_other(SECTION),
+        Ok(_) => done(SECTION, "The hosts were checked."),
         Err(CheckError::TooOften(seconds)) => Err(PageError::CheckedTooOften(seconds)),
         Err(CheckError::Db(error)) => Err(error.into()),
         Err(refused) => Err(PageError::Conflict(refused.to_string())),

@@ -18,7 +18,7 @@ use crate::error::PageError;
 use crate::format;
 use crate::forms::PostedForm;
 use crate::page::{Caller, Frame, Page};
-use crate::shell::{PageResult, Shell, TimeCell, html_with, see_other};
+use crate::shell::{PageResult, Shell, TimeCell, done, html_with};
 
 const HOME: &str = "/settings/proof";
 /// Number of days that the button verifies.
@@ -47,7 +47,7 @@ pub(super) async fn run(caller: Caller<needs::ManageNetwork>, _form: PostedForm)
         runtime.block_on(verify_last_days(conn, &journals))
     });
     let failed = match verified.await {
-        Ok(Ok(())) => return see_other(HOME),
+        Ok(Ok(())) => return done(HOME, "The verification is finished."),
         Ok(Err(failed)) => failed,
         Err(error) => Failed::Other(error.to_string()),
     };

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::auth::SignedIn;
 use crate::format;
 use crate::forms::PostedForm;
-use crate::shell::{PageResult, html, see_other};
+use crate::shell::{PageResult, Shell, done, html};
 
 /// Maximum number of quarantined records on the page.
 const ROWS: i64 = 50;
@@ -31,9 +31,7 @@ pub(super) async fn show(user: SignedIn) -> PageResult {
         shown.push(NodeView::other(node, now));
     }
     html(&Show {
-        theme: user.request.theme(),
-        person: user.person.name.clone(),
-        form_token: user.request.form_token(),
+        shell: user.operator_shell("Health", "Health"),
         nodes: shown,
         quarantined: format::count(quarantined),
         rows: newest.into_iter().map(QuarantineRow::new).collect(),
@@ -43,7 +41,7 @@ pub(super) async fn show(user: SignedIn) -> PageResult {
 /// `POST /ops/node/{id}/forget`
 pub(super) async fn forget(user: SignedIn, path: web::Path<Uuid>, _: PostedForm) -> PageResult {
     nodes::forget(&user.request.dashboard.db, path.into_inner()).await?;
-    see_other("/ops/node")
+    done("/ops/node", "The node was forgotten.")
 }
 
 /// Node on the page.
@@ -211,9 +209,7 @@ impl QuarantineRow {
 #[derive(Template)]
 #[template(path = "ops/health/show.html")]
 struct Show {
-    theme: &'static str,
-    person: String,
-    form_token: String,
+    shell: Shell,
     nodes: Vec<NodeView>,
     quarantined: String,
     rows: Vec<QuarantineRow>,
@@ -240,9 +236,7 @@ mod tests {
 
     fn shown(health: Health) -> String {
         let show = Show {
-            theme: "light",
-            person: "Olga".to_owned(),
-            form_token: String::new(),
+            shell: Shell::sample("Health"),
             nodes: vec![NodeView::own(&health)],
             quarantined: "0".to_owned(),
             rows: Vec::new(),

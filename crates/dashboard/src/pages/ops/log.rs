@@ -8,7 +8,7 @@ use tenancy::operators;
 use crate::auth::SignedIn;
 use crate::format;
 use crate::listing;
-use crate::shell::{PageResult, html};
+use crate::shell::{PageResult, Shell, html};
 
 /// Filters of the list, from the query string.
 #[derive(Debug, Default, Deserialize)]
@@ -24,8 +24,7 @@ pub(super) async fn list(user: SignedIn, filters: web::Query<Filters>) -> PageRe
     drop(conn);
     let (found, older) = listing::cut(found, "/ops/log", &[], |entry| entry.id);
     html(&List {
-        theme: user.request.theme(),
-        person: user.person.name.clone(),
+        shell: user.operator_shell("Audit log", "Operator audit log"),
         rows: found
             .into_iter()
             .map(|entry| LogRow {
@@ -55,8 +54,7 @@ struct LogRow {
 #[derive(Template)]
 #[template(path = "ops/log/list.html")]
 struct List {
-    theme: &'static str,
-    person: String,
+    shell: Shell,
     rows: Vec<LogRow>,
     older: Option<String>,
 }

@@ -3,13 +3,14 @@
 use askama::Template;
 use telemetry::{Definition, Kind, Label, Subject, catalog};
 
+use crate::navigation::docs;
 use crate::page::PageRequest;
-use crate::shell::{PageResult, html};
+use crate::shell::{PageResult, Shell, html};
 
 /// `GET /docs/monitoring`: public, because the monitoring system is configured by people who may have no account.
 pub(super) async fn show(request: PageRequest) -> PageResult {
     html(&Guide {
-        theme: request.theme(),
+        shell: Shell::of_docs(&request, docs::MONITORING).await?,
         subjects: Subject::ALL.map(SubjectView::of),
     })
 }
@@ -58,6 +59,6 @@ impl MetricRow {
 #[derive(Template)]
 #[template(path = "ops/monitoring/show.html")]
 struct Guide {
-    theme: &'static str,
+    shell: Shell,
     subjects: [SubjectView; Subject::ALL.len()],
 }

@@ -14,7 +14,7 @@ use crate::auth::SignedIn;
 use crate::error::PageError;
 use crate::forms::{self, PostedForm};
 use crate::pages::id;
-use crate::shell::{PageResult, html_with, see_other, set_cookie};
+use crate::shell::{PageResult, Shell, done, html_with, see_other, set_cookie};
 use crate::{Dashboard, urls};
 
 /// `GET /ops/networks/{id}`
@@ -35,9 +35,7 @@ async fn render(user: &SignedIn, network_id: NetworkId, errors: FieldErrors) -> 
     html_with(
         status,
         &Show {
-            theme: user.request.theme(),
-            person: user.person.name.clone(),
-            form_token: user.request.form_token(),
+            shell: user.operator_shell("Networks", &listed.network.name),
             url: urls::network(network_id),
             limits: listed.network.limits,
             active: listed.network.status == NetworkStatus::Active,
@@ -93,7 +91,7 @@ pub(super) async fn set_status(user: SignedIn, path: web::Path<String>, form: Po
     )
     .await?;
     conn.commit().await?;
-    see_other(&urls::network(network_id))
+    done(&urls::network(network_id), "The status was changed.")
 }
 
 /// `POST /ops/networks/{id}/limits`
@@ -132,7 +130,7 @@ pub(super) async fn set_limits(user: SignedIn, path: web::Path<String>, form: Po
     )
     .await?;
     conn.commit().await?;
-    see_other(&urls::network(network_id))
+    done(&urls::network(network_id), "The limits were changed.")
 }
 
 /// `POST /ops/networks/{id}/act`: impersonates a member for an hour. The reason is recorded in the audit log and in the
@@ -189,15 +187,13 @@ pub(super) async fn erase(user: SignedIn, path: web::Path<String>, _form: Posted
         EraseError::Db(error) => PageError::Db(error),
         other => PageError::Conflict(format!("Nothing was erased. {other}")),
     })?;
-    see_other("/ops")
+    done("/ops", "The network was exported and erased.")
 }
 
 #[derive(Template)]
 #[template(path = "ops/network/show.html")]
 struct Show {
-    theme: &'static str,
-    person: String,
-    form_token: String,
+    shell: Shell,
     url: String,
     row: NetworkRow,
     limits: Limits,

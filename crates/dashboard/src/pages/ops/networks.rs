@@ -14,7 +14,7 @@ use crate::auth::SignedIn;
 use crate::format;
 use crate::forms::{self, PostedForm};
 use crate::listing::{self, Tab};
-use crate::shell::{PageResult, html_with, see_other, set_cookie};
+use crate::shell::{PageResult, Shell, done, html_with, set_cookie};
 use crate::urls;
 
 const HOME: &str = "/ops";
@@ -75,9 +75,7 @@ async fn render(
     html_with(
         http_status,
         &List {
-            theme: user.request.theme(),
-            person: user.person.name.clone(),
-            form_token: user.request.form_token(),
+            shell: user.operator_shell("Networks", "Networks"),
             fresh_link,
             tabs: listing::tabs(HOME, NetworkStatus::ALL, status),
             search: filters.search.clone(),
@@ -132,7 +130,7 @@ pub(super) async fn create(user: SignedIn, posted: PostedForm) -> PageResult {
     let url = &user.request.dashboard.dashboard_url;
     let mail = mail_templates::invitation(url, &name, RoleKind::Owner, None, &form.owner, &token);
     match user.request.dashboard.mailer.send(&mail).await {
-        Delivery::Sent => see_other(HOME),
+        Delivery::Sent => done(HOME, "The network was created, and its owner invited by email."),
         _ => user.request.show_secret(HOME, token.as_str()),
     }
 }
@@ -214,9 +212,7 @@ impl NetworkRow {
 #[derive(Template)]
 #[template(path = "ops/networks/list.html")]
 struct List {
-    theme: &'static str,
-    person: String,
-    form_token: String,
+    shell: Shell,
     fresh_link: Option<String>,
     tabs: Vec<Tab>,
     search: String,

@@ -15,7 +15,7 @@ use crate::auth::SignedIn;
 use crate::error::PageError;
 use crate::format;
 use crate::listing;
-use crate::shell::{PageResult, csv_file, html};
+use crate::shell::{PageResult, Shell, csv_file, html};
 use crate::urls;
 
 const METRICS: [Metric; 9] = [
@@ -123,8 +123,7 @@ pub(super) async fn show(user: SignedIn, period: web::Query<Period>) -> PageResu
     let (from, to) = (query.from.to_string(), query.to.to_string());
     let cells = |counts: &[i64]| counts.iter().copied().map(format::count).collect();
     html(&Show {
-        theme: user.request.theme(),
-        person: user.person.name.clone(),
+        shell: user.operator_shell("Report", "Report"),
         file: listing::with_query("/ops/report.csv", &[("from", &from), ("to", &to)]),
         labels: METRICS.map(Metric::label).to_vec(),
         rows: summed
@@ -169,8 +168,7 @@ struct NetworkRow {
 #[derive(Template)]
 #[template(path = "ops/report/show.html")]
 struct Show {
-    theme: &'static str,
-    person: String,
+    shell: Shell,
     from: String,
     to: String,
     file: String,

@@ -11,7 +11,7 @@ use crate::error::PageError;
 use crate::listing::{self, Tab};
 use crate::page::{Frame, Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, Shell, TimeCell, html, see_other};
+use crate::shell::{PageResult, Shell, TimeCell, done, html};
 use crate::urls;
 
 /// Filters of the list, from the query string.
@@ -55,7 +55,7 @@ pub(super) async fn acknowledge(
         return Err(PageError::NotFound);
     }
     page.commit().await?;
-    see_other("/alerts?open=yes")
+    done("/alerts?open=yes", "The alert was acknowledged.")
 }
 
 /// Alert as shown in lists and above other pages.

@@ -8,7 +8,7 @@ use tenancy::{Permission, needs};
 use crate::error::PageError;
 use crate::page::{Page, Submitted};
 use crate::pages::id;
-use crate::shell::{PageResult, see_other};
+use crate::shell::{PageResult, done};
 use crate::{format, urls};
 
 /// Most differences that the list of postbacks shows.
@@ -57,5 +57,5 @@ pub(super) async fn settle(
     found.ok_or(PageError::NotFound)?;
     contradictions::settle(&mut page.conn, &page.actor.author(), postback_id, page.now).await?;
     page.commit().await?;
-    see_other(&urls::postback(postback_id))
+    done(&urls::postback(postback_id), "The difference is settled.")
 }

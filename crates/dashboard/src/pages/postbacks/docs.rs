@@ -9,8 +9,9 @@ use postbacks::Reason;
 use tenancy::{needs, networks};
 
 use crate::auth::find_visit;
+use crate::navigation::docs as guide;
 use crate::page::PageRequest;
-use crate::shell::{PageResult, html};
+use crate::shell::{PageResult, Shell, html};
 use crate::urls;
 
 /// `GET /docs/postback`: public, because a developer who receives a response may have no account. Shows a signed-in member
@@ -32,7 +33,7 @@ pub(super) async fn postback(request: PageRequest) -> PageResult {
         None => request.dashboard.tracking_url.clone(),
     };
     html(&Postback {
-        theme: request.theme(),
+        shell: Shell::of_docs(&request, guide::SENDING).await?,
         example: urls::postback_template(&url, "sale", None),
         systems: dialects::all().len() - 1,
         reasons: Reason::ALL
@@ -51,7 +52,7 @@ pub(super) async fn postback(request: PageRequest) -> PageResult {
 /// `GET /docs/earnings`: public, because affiliates decide by it whether to join.
 pub(super) async fn earnings(request: PageRequest) -> PageResult {
     html(&Earnings {
-        theme: request.theme(),
+        shell: Shell::of_docs(&request, guide::EARNINGS).await?,
     })
 }
 
@@ -60,7 +61,7 @@ pub(super) async fn delivery(request: PageRequest) -> PageResult {
     let trackers: Vec<&str> = template::outgoing().map(|tracker| tracker.dialect.name).collect();
     let events: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
     html(&Deliveries {
-        theme: request.theme(),
+        shell: Shell::of_docs(&request, guide::RECEIVING).await?,
         trackers: trackers.join(", "),
         macros: Macro::all()
             .map(|one| (format!("{{{}}}", one.name()), one.meaning(), one.sample()))
@@ -92,13 +93,13 @@ struct ReasonRow {
 #[derive(Template)]
 #[template(path = "postbacks/earnings/show.html")]
 struct Earnings {
-    theme: &'static str,
+    shell: Shell,
 }
 
 #[derive(Template)]
 #[template(path = "postbacks/docs/delivery.html")]
 struct Deliveries {
-    theme: &'static str,
+    shell: Shell,
     /// Names of the trackers that have a template.
     trackers: String,
     /// Name in braces, meaning and sample of each macro.
@@ -111,7 +112,7 @@ struct Deliveries {
 #[derive(Template)]
 #[template(path = "postbacks/docs/show.html")]
 struct Postback {
-    theme: &'static str,
+    shell: Shell,
     example: String,
     systems: usize,
     reasons: Vec<ReasonRow>,

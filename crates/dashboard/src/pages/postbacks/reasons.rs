@@ -11,7 +11,7 @@ use postbacks::Reason;
 
 use crate::error::PageError;
 use crate::page::PageRequest;
-use crate::shell::{PageResult, html};
+use crate::shell::{PageResult, Shell, html};
 
 static TEXTS: LazyLock<HashMap<&'static str, Text>> = LazyLock::new(|| {
     include_str!("../../../../../templates/postbacks/reasons/reasons.md")
@@ -59,7 +59,7 @@ pub(super) async fn show(request: PageRequest, path: web::Path<String>) -> PageR
     let reason = Reason::of_code(&path).ok_or(PageError::NotFound)?;
     let text = TEXTS.get(reason.code()).cloned().ok_or(PageError::NotFound)?;
     html(&Show {
-        theme: request.theme(),
+        shell: Shell::of_docs(&request, text.title).await?,
         code: reason.code(),
         status: reason.status().to_string(),
         http_status: reason.http_status(),
@@ -70,7 +70,7 @@ pub(super) async fn show(request: PageRequest, path: web::Path<String>) -> PageR
 #[derive(Template)]
 #[template(path = "postbacks/reasons/show.html")]
 struct Show {
-    theme: &'static str,
+    shell: Shell,
     code: &'static str,
     status: String,
     http_status: u16,
