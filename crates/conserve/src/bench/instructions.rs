@@ -1,5 +1,5 @@
 //! Instructions that the server executes per event, counted by callgrind: unlike times, they do not depend on the
-//! machine or its load, so that a check on every change can compare them with committed figures.
+//! machine or its load, so that a change can be compared with committed figures.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,11 +22,11 @@ use super::traffic::{self, Preloaded};
 use crate::Outcome;
 
 /// Connections that send at the same time.
-const CONNECTIONS: usize = 16;
+const CONNECTIONS: usize = 4;
 /// Events of each kind before the first count, so that configuration, connections and statements are in memory.
-const WARM_UP: u64 = 100;
+const WARM_UP: u64 = 40;
 /// Counted events of each kind.
-const COUNTED: u64 = 400;
+const COUNTED: u64 = 200;
 /// Clicks in the tables, which the postbacks name.
 const PRELOADED: u64 = 2000;
 /// Ratio to the committed figure above which the check fails, and below which it asks for a new figure.
