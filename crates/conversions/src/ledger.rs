@@ -287,6 +287,12 @@ pub struct Balance {
     pub payable_micros: i128,
 }
 
+/// Reads a sum of micro-units, which Postgres returns as text because it may exceed 64 bits.
+pub(crate) fn whole_micros(sum: &str) -> QueryResult<i128> {
+    let parsed = sum.parse();
+    parsed.map_err(|error: std::num::ParseIntError| diesel::result::Error::DeserializationError(error.into()))
+}
+
 /// Balances of a party as of a moment, one per currency, in the order of the codes: the sum of the entries that were booked
 /// until then.
 ///
@@ -320,16 +326,12 @@ pub async fn balances(conn: &mut NetworkConn, party: Party, at: DateTime<Utc>) -
         .bind::<Timestamptz, _>(at)
         .load(&mut **conn)
         .await?;
-    let whole = |sum: &str| {
-        let parsed = sum.parse::<i128>();
-        parsed.map_err(|error| diesel::result::Error::DeserializationError(error.into()))
-    };
     sums.into_iter()
         .map(|sum| {
             Ok(Balance {
                 currency: sum.currency,
-                pending_micros: whole(&sum.pending)?,
-                payable_micros: whole(&sum.payable)?,
+                pending_micros: whole_micros(&sum.pending)?,
+                payable_micros: whole_micros(&sum.payable)?,
             })
         })
         .collect()

@@ -6,6 +6,8 @@ use diesel_async::RunQueryDsl;
 use schema::{Currency, NetworkConn};
 use tenancy::Scope;
 
+use crate::ledger::whole_micros;
+
 /// Pending conversions in one currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Undecided {
@@ -56,18 +58,14 @@ pub async fn undecided(conn: &mut NetworkConn, scope: Scope) -> QueryResult<Vec<
         .bind::<Nullable<Integer>, _>(scope.manager)
         .load(&mut **conn)
         .await?;
-    let whole = |sum: &str| {
-        let parsed = sum.parse::<i128>();
-        parsed.map_err(|error| diesel::result::Error::DeserializationError(error.into()))
-    };
     sums.into_iter()
         .map(|sum| {
             Ok(Undecided {
                 currency: sum.currency,
                 conversions: sum.conversions,
                 in_review: sum.in_review,
-                commission_micros: whole(&sum.commission)?,
-                revenue_micros: whole(&sum.revenue)?,
+                commission_micros: whole_micros(&sum.commission)?,
+                revenue_micros: whole_micros(&sum.revenue)?,
             })
         })
         .collect()
