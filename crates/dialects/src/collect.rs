@@ -24,6 +24,8 @@ pub(crate) struct Sent {
     pub(crate) at: usize,
     /// Item and part for parameters of a basket; `None` for others.
     pub(crate) claim: Option<Claim>,
+    /// [`Dialect::place_of`] of its name.
+    pub(crate) place: Option<(usize, usize)>,
     pub(crate) name: String,
     pub(crate) value: String,
 }
@@ -162,16 +164,18 @@ impl<'d> Collector<'d> {
         };
         self.count(claim.is_some())?;
         within(NAME_LIMIT, &name, &name)?;
-        let key = self.dialect.name_key(&name);
+        let place = self.dialect.place_of(&name);
+        let key = Dialect::name_key(&name, place);
         if !self.dialect.is_repeatable(&name) && !self.seen.insert((item, key)) {
             return Err(Problem::Repeated { parameter: name });
         }
-        if claim.is_none() && self.is_sale(&name) {
+        if claim.is_none() && self.dialect.field_at(place) == Some(Field::Sale) {
             return self.take_sale(&name, &value);
         }
         self.sent.push(Sent {
             at: self.at,
             claim,
+            place,
             name,
             value,
         });
@@ -189,10 +193,6 @@ impl<'d> Collector<'d> {
         }
         self.plain += usize::from(!of_item);
         Ok(())
-    }
-
-    fn is_sale(&self, name: &str) -> bool {
-        self.dialect.meaning(name) == Field::Sale
     }
 
     /// Splits a JSON list with one whole sale into `name.member` parameters.

@@ -330,11 +330,8 @@ impl Dialect {
         if self.basket.claims(name).is_some() {
             return Field::Items;
         }
-        let known = self
-            .place_of(name)
-            .and_then(|(place, _)| self.parameters.get(place));
-        match known {
-            Some(parameter) => parameter.field,
+        match self.field_at(self.place_of(name)) {
+            Some(field) => field,
             None if is_personal(name) => Field::Personal,
             // A system without a parameter for a secret or a goal takes ours.
             None if name.eq_ignore_ascii_case("token") && !self.has(Field::Token) => Field::Token,
@@ -432,6 +429,12 @@ impl Dialect {
         find(&|known| known == name).or_else(|| find(&|known| known.eq_ignore_ascii_case(name)))
     }
 
+    /// Field of the parameter at a place.
+    pub(crate) fn field_at(&self, place: Option<(usize, usize)>) -> Option<Field> {
+        let (place, _) = place?;
+        Some(self.parameters.get(place)?.field)
+    }
+
     /// True if a parameter may be sent more than once.
     pub(crate) fn is_repeatable(&self, name: &str) -> bool {
         self.repeatable
@@ -439,9 +442,9 @@ impl Dialect {
             .any(|known| known.eq_ignore_ascii_case(name))
     }
 
-    /// Name by which a repetition of a parameter is found: the letter case of known names does not matter.
-    pub(crate) fn name_key(&self, name: &str) -> String {
-        match self.place_of(name) {
+    /// Name by which a repetition of a parameter is found, by its place: the letter case of known names does not matter.
+    pub(crate) fn name_key(name: &str, place: Option<(usize, usize)>) -> String {
+        match place {
             Some(_) => name.to_ascii_lowercase(),
             None => name.to_owned(),
         }

@@ -1,7 +1,7 @@
 //! Recognition and parsing of a call in one pass: its query and body are decoded once.
 
 use crate::collect::pairs;
-use crate::recognise::{names, recognise};
+use crate::recognise::recognise_pairs;
 use crate::{Dialect, Postback, Problem, RawCall, systems};
 
 /// Dialect of a call together with everything read from it.
@@ -29,7 +29,7 @@ pub struct ParsedCall {
 #[must_use]
 pub fn parse_call(call: &RawCall<'_>) -> ParsedCall {
     let pairs = pairs(call);
-    let dialect = recognise(call.path(), || names(&pairs)).unwrap_or(systems::native());
+    let dialect = recognise_pairs(call.path(), &pairs).unwrap_or(systems::native());
     let (postback, problem) = dialect.parse_pairs(call, pairs);
     ParsedCall {
         dialect,

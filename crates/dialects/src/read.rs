@@ -105,7 +105,7 @@ impl Reading<'_> {
             .iter()
             .filter(|one| one.claim.is_none() && !one.value.is_empty())
         {
-            let Some((place, rank)) = self.dialect.place_of(&one.name) else {
+            let Some((place, rank)) = one.place else {
                 continue;
             };
             if let Some(winner) = winners.get_mut(place)
@@ -119,10 +119,9 @@ impl Reading<'_> {
 
     /// Field of a parameter, unless the dialect has no such parameter or another name of the same parameter wins.
     fn winning(&self, winners: &[Option<(usize, usize)>], one: &Sent) -> Option<Field> {
-        let (place, rank) = self.dialect.place_of(&one.name)?;
-        let field = self.dialect.parameters.get(place)?.field;
+        let (place, rank) = one.place?;
         let wins = winners.get(place)?.is_none_or(|(best, _)| best == rank);
-        wins.then_some(field)
+        self.dialect.field_at(one.place).filter(|_| wins)
     }
 
     fn note(&mut self, at: usize, problem: Problem) {

@@ -1,6 +1,8 @@
 //! Recognition of a call's dialect by its path and, if several dialects share the path, by its parameters.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use crate::collect::{PARAMETER_LIMIT, Pair, pairs};
@@ -51,7 +53,7 @@ pub fn is_postback_target(target: &str) -> bool {
 }
 
 /// Dialect of a path, with the names of the call's parameters decoded only where the path leaves a choice.
-pub(crate) fn recognise(path: &str, names: impl FnOnce() -> Names) -> Option<&'static Dialect> {
+fn recognise(path: &str, names: impl FnOnce() -> Names) -> Option<&'static Dialect> {
     let segments = segments(path);
     if let Some(dialect) = named(&segments) {
         return Some(dialect);
@@ -67,6 +69,50 @@ pub(crate) fn recognise(path: &str, names: impl FnOnce() -> Names) -> Option<&'s
             by_parameters(&names, &candidates, &segments)
         }
     }
+}
+
+/// Maximum number of remembered calls per thread.
+const REMEMBERED_CALLS: usize = 1024;
+/// Maximum length of the path and names of a remembered call, in bytes.
+const REMEMBERED_LENGTH: usize = 512;
+
+thread_local! {
+    /// Dialects of recent calls by path and parameter names, which are all that recognition depends on. A sender repeats them
+    /// with each call.
+    static REMEMBERED: RefCell<HashMap<String, &'static Dialect>> = RefCell::new(HashMap::new());
+}
+
+/// Dialect of a path and decoded parameters.
+pub(crate) fn recognise_pairs(path: &str, pairs: &[Pair]) -> Option<&'static Dialect> {
+    let recognised = || recognise(path, || names(pairs));
+    let Some(key) = remembered_key(path, pairs) else {
+        return recognised();
+    };
+    if let Some(dialect) = REMEMBERED.with_borrow(|remembered| remembered.get(&key).copied()) {
+        return Some(dialect);
+    }
+    let dialect = recognised()?;
+    REMEMBERED.with_borrow_mut(|remembered| {
+        if remembered.len() >= REMEMBERED_CALLS {
+            remembered.clear();
+        }
+        remembered.insert(key, dialect);
+    });
+    Some(dialect)
+}
+
+/// Path and names of a call, and which of them have a value; `None` if they are too long. Each has its length, because it may
+/// contain any character.
+fn remembered_key(path: &str, pairs: &[Pair]) -> Option<String> {
+    let mut key = format!("{}:{path}", path.len());
+    for (name, value) in pairs.iter().flatten() {
+        let mark = if value.is_empty() { '-' } else { '+' };
+        let _ = write!(key, "{mark}{}:{name}", name.len());
+        if key.len() > REMEMBERED_LENGTH {
+            return None;
+        }
+    }
+    Some(key)
 }
 
 /// Dialect whose key follows `/postback/`.
@@ -227,7 +273,7 @@ fn by_parameters(
 }
 
 /// Names of the first parameters of a call.
-pub(crate) struct Names {
+struct Names {
     /// With a value.
     filled: HashSet<String>,
     /// Without one.
@@ -244,7 +290,7 @@ impl Names {
 }
 
 /// Names of the first parameters of a call.
-pub(crate) fn names(pairs: &[Pair]) -> Names {
+fn names(pairs: &[Pair]) -> Names {
     let mut names = Names {
         filled: HashSet::new(),
         empty: HashSet::new(),

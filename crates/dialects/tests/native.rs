@@ -1,7 +1,9 @@
 //! Our own dialect: parsed parameters, and named problems.
 
 use dialects::amount::AmountProblem;
-use dialects::{Amount, CustomerType, Intent, Item, Postback, Problem, RawCall, State, Wish, native};
+use dialects::{
+    Amount, CustomerType, Intent, Item, Postback, Problem, RawCall, State, Wish, native, of_call, parse_call,
+};
 
 fn strictly(call: &RawCall<'_>) -> Result<Postback, Problem> {
     let (postback, problem) = native().parse(call);
@@ -413,4 +415,23 @@ fn a_stored_postback_is_complete_without_personal_data() {
         ..Postback::default()
     };
     assert_eq!(serde_json::to_string(&person).unwrap(), "{}");
+}
+
+#[test]
+fn a_call_that_is_remembered_is_recognised_as_at_first() {
+    let targets = [
+        "/postback?click_id=1",
+        "/postback?click_id=",
+        "/postback?cid=1&order_id=2&amount=3",
+        "/postback?cid=&order_id=2&amount=3",
+        "/postback8:click_id?x=1",
+        "/?nid=1&transaction_id=2",
+        "/aff_lsr?transaction_id=c1",
+        "/no-postback?x=1",
+    ];
+    for target in targets.iter().chain(&targets) {
+        let call = RawCall::get(target);
+        let anew = of_call(&call).unwrap_or(native());
+        assert_eq!(parse_call(&call).dialect.key, anew.key, "{target}");
+    }
 }

@@ -259,7 +259,8 @@ fn repeated(dialect: &Dialect, call: &PastedCall) -> Vec<Warning> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for (name, _) in pairs(&call.raw()).into_iter().flatten() {
         if !dialect.is_repeatable(&name) {
-            *counts.entry(dialect.name_key(&name)).or_default() += 1;
+            let key = Dialect::name_key(&name, dialect.place_of(&name));
+            *counts.entry(key).or_default() += 1;
         }
     }
     let twice = counts.into_iter().filter(|(_, count)| *count > 1);
