@@ -20,6 +20,8 @@ use tokio::task::block_in_place;
 use super::http::Connector;
 use crate::config::{OptionError, Place, S3Options};
 
+/// Bytes of a file that are hashed at once.
+const HASHED_BYTES: usize = 128 * 1024;
 /// Bytes of a part of a large object; S3 takes no smaller ones, and at most ten thousand.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 const MAX_PARTS: u64 = 9_000;
@@ -262,6 +264,19 @@ impl Target {
 /// Hexadecimal SHA-256.
 pub(crate) fn hash(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of a file, which is not read whole.
+pub(crate) fn hash_file(path: &Path) -> io::Result<String> {
+    let (mut file, mut hasher) = (File::open(path)?, Sha256::new());
+    let mut part = vec![0; HASHED_BYTES];
+    loop {
+        let read = file.read(&mut part)?;
+        if read == 0 {
+            return Ok(HEXLOWER.encode(&hasher.finalize()));
+        }
+        hasher.update(part.get(..read).unwrap_or_default());
+    }
 }
 
 /// Adds the path to an error.

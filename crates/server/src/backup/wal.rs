@@ -16,7 +16,7 @@ use flate2::write::GzEncoder;
 use tokio::task::block_in_place;
 
 use super::BackupError;
-use super::target::{Target, TargetError, file_error, hash};
+use super::target::{Target, TargetError, file_error, hash_file};
 use crate::postgres::tools::{Receiver, SLOT, ToolError, Tools};
 
 /// Folder of the copies.
@@ -150,8 +150,7 @@ impl ChangeCopy {
             let object = format!("{CHANGES}/{name}{COMPRESSED}");
             if !self.copied.contains(&object) {
                 let path = self.folder.join(name);
-                let bytes = block_in_place(|| fs::read(&path)).map_err(file_error(&path))?;
-                let packed = block_in_place(|| pack(&bytes)).map_err(file_error(&path))?;
+                let packed = block_in_place(|| pack(&path)).map_err(file_error(&path))?;
                 target.put(&object, packed).await?;
                 target
                     .delete(&format!("{CHANGES}/{name}{PARTIAL}{COMPRESSED}"))
@@ -160,18 +159,21 @@ impl ChangeCopy {
             }
         }
         for name in partial {
-            let path = self.folder.join(name);
-            let bytes = match block_in_place(|| fs::read(&path)) {
+            let mut path = self.folder.join(name);
+            let hashed = match block_in_place(|| hash_file(&path)) {
                 // It has just become full, and the next run copies it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    let full = self.folder.join(name.trim_end_matches(PARTIAL));
-                    block_in_place(|| fs::read(&full)).map_err(file_error(&full))?
+                    path = self.folder.join(name.trim_end_matches(PARTIAL));
+                    block_in_place(|| hash_file(&path))
                 }
-                read => read.map_err(file_error(&path))?,
+                hashed => hashed,
             };
-            let copy = (name.clone(), hash(&bytes));
+            let copy = (name.clone(), hashed.map_err(file_error(&path))?);
             if self.partial.as_ref() != Some(&copy) {
-                let packed = block_in_place(|| pack(&bytes)).map_err(file_error(&path))?;
+                let packed = match block_in_place(|| pack(&path)) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    packed => packed.map_err(file_error(&path))?,
+                };
                 target
                     .put(&format!("{CHANGES}/{name}{COMPRESSED}"), packed)
                     .await?;
@@ -330,9 +332,10 @@ fn next_segment(name: &str) -> Option<String> {
     ))
 }
 
-fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
+/// Compresses a file, which is not read whole: a segment has 16 MiB.
+fn pack(path: &Path) -> io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes)?;
+    io::copy(&mut File::open(path)?, &mut encoder)?;
     encoder.finish()
 }
 
@@ -386,7 +389,9 @@ mod tests {
             ("000000010000000000000002.partial.gz", "beginning"),
             ("000000010000000000000003.partial.gz", "last"),
         ] {
-            let packed = pack(text.as_bytes()).unwrap();
+            let segment = restored.path().join("packed");
+            fs::write(&segment, text).unwrap();
+            let packed = pack(&segment).unwrap();
             target.put(&format!("{CHANGES}/{name}"), packed).await.unwrap();
         }
         let from = "000000010000000000000002";
