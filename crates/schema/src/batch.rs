@@ -349,18 +349,15 @@ impl Prepared {
 /// Transaction of an applier, with the statements of its connection.
 #[derive(Clone, Copy)]
 pub struct Tx<'a> {
-    transaction: &'a Transaction<'a>,
+    client: &'a Client,
     prepared: &'a Prepared,
 }
 
 impl<'a> Tx<'a> {
-    /// Wraps a transaction of the connection that these statements belong to.
+    /// Wraps the open transaction of a connection, with the statements that the connection has prepared.
     #[must_use]
-    pub fn new(transaction: &'a Transaction<'a>, prepared: &'a Prepared) -> Self {
-        Self {
-            transaction,
-            prepared,
-        }
+    pub fn new(client: &'a Client, prepared: &'a Prepared) -> Self {
+        Self { client, prepared }
     }
 
     /// Executes statements without parameters, such as those of savepoints.
@@ -368,7 +365,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// Returns an error if Postgres fails.
     pub async fn run(&self, sql: &str) -> Result<(), BatchError> {
-        Ok(self.transaction.batch_execute(sql).await?)
+        Ok(self.client.batch_execute(sql).await?)
     }
 
     /// Queries with single parameters.
@@ -381,7 +378,7 @@ impl<'a> Tx<'a> {
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<tokio_postgres::Row>, BatchError> {
         let statement = self.statement(sql).await?;
-        Ok(self.transaction.query(&statement, parameters).await?)
+        Ok(self.client.query(&statement, parameters).await?)
     }
 
     /// Queries with the arrays of these rows; returns nothing without rows.
@@ -398,7 +395,7 @@ impl<'a> Tx<'a> {
         }
         let statement = self.statement(sql).await?;
         let arrays = R::arrays(rows);
-        Ok(self.transaction.query(&statement, &parameters(&arrays)).await?)
+        Ok(self.client.query(&statement, &parameters(&arrays)).await?)
     }
 
     /// Executes a statement with the arrays of these rows, if any; returns the number of affected rows.
@@ -411,14 +408,14 @@ impl<'a> Tx<'a> {
         }
         let statement = self.statement(sql).await?;
         let arrays = R::arrays(rows);
-        Ok(self.transaction.execute(&statement, &parameters(&arrays)).await?)
+        Ok(self.client.execute(&statement, &parameters(&arrays)).await?)
     }
 
     async fn statement(&self, sql: &'static str) -> Result<Statement, BatchError> {
         if let Some(statement) = self.prepared.find(sql) {
             return Ok(statement);
         }
-        let statement = self.transaction.prepare(sql).await?;
+        let statement = self.client.prepare(sql).await?;
         self.prepared.insert(sql, statement.clone());
         Ok(statement)
     }
@@ -508,7 +505,7 @@ impl IngestTransaction<'_> {
     /// Handle for the statements of the transaction.
     #[must_use]
     pub fn tx(&self) -> Tx<'_> {
-        Tx::new(&self.transaction, self.prepared)
+        Tx::new(self.transaction.client(), self.prepared)
     }
 
     /// Commits.

@@ -11,7 +11,7 @@ use chrono::{DateTime, Datelike, Utc};
 use futures_util::SinkExt;
 use schema::batch::{BatchError, Prepared, Row, Tx};
 use schema::{AffiliateId, CampaignId, LinkId, NetworkId, clock};
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::error::ApplyError;
@@ -129,7 +129,7 @@ impl Stream for ClickStream {
 
     async fn store(
         &self,
-        transaction: &Transaction<'_>,
+        client: &Client,
         prepared: &Prepared,
         records: &[Record<'_>],
     ) -> Result<(), ApplyError> {
@@ -151,11 +151,11 @@ impl Stream for ClickStream {
             click.put_row(rows);
             add(&mut sums, &click, clock::quarter_hour(at));
         }
-        let tx = Tx::new(transaction, prepared);
+        let tx = Tx::new(client, prepared);
         arrivals.announce(tx).await?;
         for ((year, month), mut rows) in rows_by_month {
             rows.put_slice(COPY_TRAILER);
-            copy(transaction, year, month, rows.freeze()).await?;
+            copy(client, year, month, rows.freeze()).await?;
         }
         add_to_rollups(tx, &sums).await
     }
@@ -177,9 +177,9 @@ fn month(at: DateTime<Utc>) -> Month {
 }
 
 /// Copies into the partition itself: no routing is needed, and it has no policy, which COPY does not support.
-async fn copy(transaction: &Transaction<'_>, year: i32, month: u32, rows: Bytes) -> Result<(), ApplyError> {
+async fn copy(client: &Client, year: i32, month: u32, rows: Bytes) -> Result<(), ApplyError> {
     let statement = format!("COPY clicks_by_month.y{year:04}m{month:02} ({COLUMNS}) FROM STDIN BINARY");
-    let mut sink = pin!(transaction.copy_in::<_, Bytes>(&*statement).await?);
+    let mut sink = pin!(client.copy_in::<_, Bytes>(&*statement).await?);
     sink.send(rows).await?;
     sink.finish().await?;
     Ok(())

@@ -9,7 +9,7 @@ use journal::Seq;
 use postbacks::{Authenticator, PostbackRecord, Received, Reply, decide_all};
 use schema::batch::{BatchError, Prepared, Tx};
 use schema::{NetworkId, PostbackId};
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::answers::Answers;
@@ -51,7 +51,7 @@ impl Stream for PostbackStream {
 
     async fn store(
         &self,
-        transaction: &Transaction<'_>,
+        client: &Client,
         prepared: &Prepared,
         records: &[Record<'_>],
     ) -> Result<Self::Receipts, ApplyError> {
@@ -70,7 +70,7 @@ impl Stream for PostbackStream {
                 .filter(|answered| answered.postback == record.id && !self.waiting.has(record.id));
             received.push(Received::from_journal(record).answered_with(answered));
         }
-        let tx = Tx::new(transaction, prepared);
+        let tx = Tx::new(client, prepared);
         let moving = async { Ok(self.answers.move_cursor(tx).await?) };
         let ((), (outcomes, events)) = try_join!(moving, decide_all(tx, &self.authenticator, received))?;
         let replies = outcomes.into_iter().filter_map(|outcome| {

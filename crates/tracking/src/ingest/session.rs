@@ -93,36 +93,46 @@ impl<S: Stream> Session<S> {
         next: Seq,
         durably: bool,
     ) -> Result<S::Receipts, ApplyError> {
-        stream.ensure_partitions(&self.client, records).await?;
-        let transaction = self.client.transaction().await?;
-        if !(durably || S::SYNCHRONOUS) {
-            transaction
-                .batch_execute("SET LOCAL synchronous_commit = off")
-                .await?;
-        }
+        let client = &self.client;
+        stream.ensure_partitions(client, records).await?;
+        let begin = if durably || S::SYNCHRONOUS {
+            "BEGIN"
+        } else {
+            "BEGIN; SET LOCAL synchronous_commit = off"
+        };
         let (now, from, to) = (clock::now(), number(self.cursor), number(next));
         let cursor: [&(dyn ToSql + Sync); 4] = [&self.journal, &from, &to, &now];
         #[cfg(feature = "sabotage")]
-        let transaction = if super::sabotage::loosens_the_cursor() {
-            transaction.execute(&self.move_cursor, &cursor).await?;
-            transaction.commit().await?;
-            let alone = self.client.transaction().await?;
-            let receipts = stream.store(&alone, &self.prepared, records).await?;
-            alone.commit().await?;
+        if super::sabotage::loosens_the_cursor() {
+            client.execute(&self.move_cursor, &cursor).await?;
+            client.batch_execute("BEGIN").await?;
+            let receipts = stream.store(client, &self.prepared, records).await?;
+            client.batch_execute("COMMIT").await?;
             self.cursor = next;
             return Ok(receipts);
-        } else {
-            transaction
-        };
-        // The cursor first: its lock prevents other processes from applying the same records. Both are sent before
-        // either is answered.
+        }
+        // The cursor first: its lock prevents other processes from applying the same records. All are sent, in this order,
+        // before one is answered.
+        let beginning = async { Ok(client.batch_execute(begin).await?) };
         let moving = async {
-            let moved = transaction.execute(&self.move_cursor, &cursor).await?;
+            let moved = client.execute(&self.move_cursor, &cursor).await?;
             (moved == 1).then_some(()).ok_or(ApplyError::CursorMoved)
         };
-        let storing = stream.store(&transaction, &self.prepared, records);
-        let ((), mut receipts) = try_join!(moving, storing)?;
-        let (committed, ()) = join!(transaction.commit(), stream.record_answers(&mut receipts));
+        let storing = stream.store(client, &self.prepared, records);
+        let mut receipts = match try_join!(beginning, moving, storing) {
+            Ok(((), (), receipts)) => receipts,
+            Err(error) => {
+                // After any other error the connection is given up, and with it the transaction.
+                if error.is_invalid_data() {
+                    client.batch_execute("ROLLBACK").await?;
+                }
+                return Err(error);
+            }
+        };
+        let (committed, ()) = join!(
+            client.batch_execute("COMMIT"),
+            stream.record_answers(&mut receipts)
+        );
         committed?;
         self.cursor = next;
         Ok(receipts)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use journal::Seq;
 use schema::NetworkId;
 use schema::batch::Prepared;
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::error::ApplyError;
@@ -43,10 +43,10 @@ pub(crate) trait Stream: Send + Sync + 'static {
         records: &[Record<'_>],
     ) -> impl Future<Output = Result<(), ApplyError>> + Send;
 
-    /// Stores the records, all or none.
+    /// Stores the records in the open transaction of a connection.
     fn store(
         &self,
-        transaction: &Transaction<'_>,
+        client: &Client,
         prepared: &Prepared,
         records: &[Record<'_>],
     ) -> impl Future<Output = Result<Self::Receipts, ApplyError>> + Send;
