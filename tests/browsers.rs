@@ -16,9 +16,6 @@ use tenancy::Author;
 use testkit::browser::Browser;
 use testkit::{Answer, TestApp, site};
 
-/// Trace of the latest postback.
-const STEPS: &str = "SELECT trace FROM postbacks ORDER BY id DESC LIMIT 1";
-
 /// Requests the tracking pixel with a click ID and more parameters.
 async fn pixel(app: &TestApp, click: &str, more: &str) -> Answer {
     app.advertiser()
@@ -144,7 +141,7 @@ async fn a_token_sent_by_a_browser_authenticates_nothing() {
         .await;
     let monitored = pixel(&app, &click, "&order_id=A-2&amount=10").await;
     assert_pixel(&monitored, StatusCode::OK, "accepted");
-    let steps = app.text(STEPS).await;
+    let steps = app.trace("true").await;
     assert!(steps.contains(r#"["token","!","token_missing: "#), "{steps}");
     assert!(
         steps.contains(r#"["browser","~","a browser sent it: every visitor with the click could have"#),
@@ -163,7 +160,7 @@ async fn a_token_sent_by_a_browser_authenticates_nothing() {
         StatusCode::OK,
         "accepted",
     );
-    let steps = app.text(STEPS).await;
+    let steps = app.trace("true").await;
     assert!(
         steps.contains("a browser sent it, so it is public and proves nothing"),
         "{steps}"

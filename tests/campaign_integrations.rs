@@ -179,8 +179,9 @@ async fn a_token_is_valid_for_its_own_campaigns_only() {
     }
     let app = shops.app;
     assert_eq!(app.count("SELECT count(*) FROM conversions").await, 3);
-    let trace = app.text("SELECT trace FROM postbacks WHERE reason = 'accepted' AND integration_campaign_id IS NOT NULL LIMIT 1");
-    let trace = trace.await;
+    let trace = app
+        .trace("reason = 'accepted' AND integration_campaign_id IS NOT NULL")
+        .await;
     for step in [
         "[\"integration\",\"+\",\"that of the campaign, in place of the advertiser's\"",
         "[\"token\",\"+\",\"campaign token\"]",
@@ -318,7 +319,7 @@ async fn a_server_switches_to_the_campaign_token_and_back_without_a_lost_order()
     // A failed check is only flagged if the campaign integration is set to monitor only.
     shops.set(plain, json!({ "is_monitoring": true })).await;
     assert_eq!(order(&shops.general(), &click, "4").await.reason(), "accepted");
-    let trace = app.text("SELECT trace FROM postbacks WHERE order_id = '4'").await;
+    let trace = app.trace("order_id = '4'").await;
     assert!(trace.contains("[\"token\",\"!\",\"token_invalid:"), "{trace}");
     shops.set(plain, json!({ "is_monitoring": false })).await;
     // A new campaign token; the previous one stays valid for an hour.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use diesel::QueryableByName;
 use diesel::sql_types::Text;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use postbacks::trace::Trace;
 use reqwest::StatusCode;
 use serde_json::Value;
 use testkit::Member;
@@ -220,10 +221,6 @@ async fn a_demo_has_data_for_every_feature_and_commands_work_on_it_while_it_is_s
         ),
         ("SELECT bool_or(is_monitoring) FROM integrations", "true"),
         (
-            "SELECT count(*) > 0 FROM postbacks WHERE status = 'accepted' AND trace LIKE '%which is not an allowed address%'",
-            "true",
-        ),
-        (
             "SELECT count(*) > 0 FROM clicks WHERE flag = 'cap_reached'",
             "true",
         ),
@@ -232,6 +229,11 @@ async fn a_demo_has_data_for_every_feature_and_commands_work_on_it_while_it_is_s
     ] {
         assert_eq!(stored(&description, sql).await, expected, "{sql}");
     }
+    let traces = "SELECT string_agg(trace, ' ') FROM postbacks WHERE status = 'accepted'";
+    let traces = stored(&description, traces).await;
+    let tolerated =
+        |text| format!("{:?}", Trace::from_text(text)).contains("which is not an allowed address");
+    assert!(traces.split(' ').any(tolerated), "no tolerated address");
     // Deliveries that succeed at once, that fail and are retried, and that fail always.
     let give_up = Instant::now() + Duration::from_secs(60);
     for sql in [

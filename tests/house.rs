@@ -129,6 +129,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "campaigns",
             "delivery",
             "monitoring",
+            "postbacks",
             "schema",
             "server",
             "tenancy",

@@ -78,7 +78,7 @@ async fn the_integration_decides_how_requests_are_authenticated() {
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let tolerated = call("6", 0, "unsigned").await;
     assert_eq!(tolerated.reason(), "accepted", "{}", tolerated.text);
-    let trace = app.text("SELECT trace FROM postbacks WHERE order_id = '6'").await;
+    let trace = app.trace("order_id = '6'").await;
     for step in ["[\"signature\",\"!\"", "[\"address\",\"!\"", "[\"token\",\"+\""] {
         assert!(trace.contains(step), "{step} is not in {trace}");
     }
@@ -101,10 +101,7 @@ async fn a_request_over_plain_http_is_refused_if_https_is_required() {
         let headers: Vec<_> = proto.iter().map(|proto| ("X-Forwarded-Proto", *proto)).collect();
         server.call_with(Method::GET, &target, &headers, "").await
     };
-    let trace = async |order: &str| {
-        app.text(&format!("SELECT trace FROM postbacks WHERE order_id = '{order}'"))
-            .await
-    };
+    let trace = async |order: &str| app.trace(&format!("order_id = '{order}'")).await;
     assert_eq!(
         call("1", &[]).await.reason(),
         "accepted",
@@ -402,8 +399,7 @@ async fn an_advertiser_sees_its_postback_format_and_the_trace_names_a_different_
     let steps = async |target: String| {
         let answer = app.advertiser().call(&target).await;
         assert_eq!(answer.reason(), "accepted", "{}", answer.text);
-        app.text("SELECT trace FROM postbacks ORDER BY id DESC LIMIT 1")
-            .await
+        app.trace("true").await
     };
     let (id, other) = (&click.id, "the integration uses the format of TUNE");
     let theirs =

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use reqwest::StatusCode;
@@ -12,7 +13,7 @@ use tenancy::impersonation::{self, NewImpersonation};
 use tenancy::memberships::{self, MemberFilter};
 use tenancy::{Author, ChangeError, Permission, Role, Via, operators, people, sessions, unscoped};
 use testkit::people::{PASSWORD, operator, see_other};
-use testkit::{Member, TestApp};
+use testkit::{Answer, Member, TestApp};
 
 fn command(data_dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clickledger"));
@@ -344,7 +345,7 @@ async fn a_private_postgres_that_is_killed_is_started_again_and_pages_answer_mea
             let asked = std::time::Instant::now();
             let page = reqwest::get(format!("{url}/sign-in")).await.unwrap().status();
             assert!(
-                asked.elapsed() < std::time::Duration::from_secs(4),
+                asked.elapsed() < Duration::from_secs(4),
                 "{page} after {:?}",
                 asked.elapsed()
             );
@@ -354,11 +355,11 @@ async fn a_private_postgres_that_is_killed_is_started_again_and_pages_answer_mea
                 break;
             }
             assert!(
-                began.elapsed() < std::time::Duration::from_secs(60),
+                began.elapsed() < Duration::from_secs(60),
                 "{page}: {}",
                 health().await
             );
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
     let last = postmaster(folder.path()).unwrap();
@@ -380,7 +381,7 @@ async fn a_private_postgres_that_is_killed_is_started_again_and_pages_answer_mea
         let (status, page, time) = home().await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{page}");
         assert!(page.contains("The database does not answer"), "{page}");
-        assert!(time < std::time::Duration::from_secs(3), "{time:?}");
+        assert!(time < Duration::from_secs(3), "{time:?}");
     }
     let api = reqwest::get(format!("{url}/api/v1/me")).await.unwrap();
     assert_eq!(api.status(), StatusCode::UNAUTHORIZED, "needs no database");
@@ -389,7 +390,7 @@ async fn a_private_postgres_that_is_killed_is_started_again_and_pages_answer_mea
         if home().await.0 == StatusCode::SEE_OTHER {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(home().await.0, StatusCode::SEE_OTHER);
     server.stop();
@@ -420,5 +421,56 @@ async fn a_proxy_gets_certificates_for_hosts_of_the_installation_only() {
     ] {
         assert_eq!(ask(query).await, status, "{query}");
     }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_postbacks_are_removed_by_verdict_and_the_verdicts_stay() {
+    let app = TestApp::spawn().await;
+    let (click, server) = (app.visitor().click("").await, app.advertiser());
+    let order = [
+        ("click_id", click.id.as_str()),
+        ("order_id", "1"),
+        ("amount", "10"),
+    ];
+    let accepted = server.postback(&order).await;
+    let rejected = server
+        .postback(&[("click_id", "nonsense"), ("order_id", "2"), ("amount", "10")])
+        .await;
+    app.settled().await;
+    let node = app
+        .another_node_with(|storage| storage.keep_accepted_calls_days = Some(0))
+        .await;
+    let removed = "SELECT count(*) FROM postbacks WHERE incomplete = 'removed'";
+    for _ in 0..100 {
+        if app.count(removed).await > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(app.count(removed).await, 1);
+    let program = app.program(&app.scene.owner).await;
+    let of = |answer: &Answer| format!("/postbacks/{}", answer.get("request_id"));
+    let shown = program.get(&of(&accepted)).await.json;
+    assert_eq!(shown["incomplete"], "removed", "{shown}");
+    assert_eq!(shown["request"], "GET /postback", "{shown}");
+    assert_eq!(
+        (&shown["reason"], &shown["order_id"]),
+        (&"accepted".into(), &"1".into())
+    );
+    assert!(shown["trace"].as_array().unwrap().len() > 4, "{shown}");
+    let kept = program.get(&of(&rejected)).await.json;
+    assert!(kept["incomplete"].is_null(), "{kept}");
+    assert!(kept["request"].as_str().unwrap().contains("order_id=2"), "{kept}");
+    let owner = app.sign_in(&app.scene.owner).await;
+    let page = owner.get(&of(&accepted)).await;
+    assert!(
+        page.html.contains("removed when its retention ended"),
+        "{}",
+        page.html
+    );
+    // A repeat is found by the conversion.
+    assert_eq!(server.postback(&order).await.reason(), "duplicate_order");
+    node.stop().await;
     app.finish().await;
 }

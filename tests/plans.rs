@@ -135,8 +135,13 @@ const ROWS: &str = "
     INSERT INTO audit_log SELECT (jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid()))).*
         FROM (SELECT a FROM audit_log a WHERE network_id = {n} LIMIT 1) one, generate_series(1, 20000) i;
     INSERT INTO postbacks SELECT (jsonb_populate_record(p, jsonb_build_object('id', gen_random_uuid(),
-            'order_id', 'bulk-' || i, 'decided_in', i, 'status', 'rejected'))).*
+            'order_id', 'bulk-' || i, 'decided_in', i, 'status', 'rejected', 'reason', 'click_expired',
+            'click_id', gen_random_uuid()))).*
         FROM (SELECT p FROM postbacks p WHERE network_id = {n} LIMIT 1) one, generate_series(1, 20000) i;
+    INSERT INTO conversions SELECT (jsonb_populate_record(c, jsonb_build_object('id', gen_random_uuid(),
+            'order_id', 'bulk-' || i, 'unique_key', 'bulk-' || i, 'click_id', gen_random_uuid(),
+            'postback_id', gen_random_uuid()))).*
+        FROM (SELECT c FROM conversions c WHERE network_id = {n} LIMIT 1) one, generate_series(1, 20000) i;
     INSERT INTO click_rollups (network_id, quarter_hour, campaign_id, affiliate_id, link_id, clicks)
         SELECT {n}, date_trunc('hour', now()) - make_interval(hours => i % 8000), -1 - i % 2000,
             -1 - i * 7 % 2000, -i, 1 FROM generate_series(1, 80000) i;
@@ -160,7 +165,7 @@ struct Hot {
 
 const REPORT: &str = "{n}, now() - interval '30 days', now(), NULL, NULL, NULL, NULL, NULL, 'Europe/Warsaw'";
 
-const HOT: [Hot; 11] = [
+const HOT: [Hot; 13] = [
     Hot {
         statement: &[r#"FROM "tracking_hosts""#, r#""host" = $1"#],
         types: "",
@@ -240,6 +245,22 @@ const HOT: [Hot; 11] = [
         table: "postbacks",
         index: "postbacks_feed",
         columns: &["network_id", "decided_in"],
+    },
+    Hot {
+        statement: &[r#"FROM ("postbacks""#, "reason <> 'accepted'"],
+        types: "",
+        values: "{n}, '00000000-0000-0000-0000-000000000001', ARRAY['00000000-0000-0000-0000-000000000002'::uuid], 51",
+        table: "postbacks",
+        index: "postbacks_of_click_beside_made",
+        columns: &["network_id", "click_id"],
+    },
+    Hot {
+        statement: &[r#"INNER JOIN "goals""#, r#""conversions"."unique_key" = ANY"#],
+        types: "",
+        values: "{n}, ARRAY['bulk-7', '7'], ARRAY['bulk-7', '7'], 51",
+        table: "conversions",
+        index: "conversions_network_id_unique_key_goal_id_key",
+        columns: &["network_id", "unique_key"],
     },
     Hot {
         statement: &[r#"FROM "audit_log""#, r#"ORDER BY "audit_log"."id" DESC"#],
@@ -331,7 +352,14 @@ async fn hot_statements_use_their_indexes() {
     let owner = app.sign_in(&app.scene.owner).await;
     assert_eq!(owner.get("/reports").await.status, 200);
     let program = app.program(&app.scene.owner).await;
-    for path in ["/links", "/campaigns", "/audit"] {
+    let of_click = format!("/postbacks?click={}", click.id);
+    for path in [
+        "/links",
+        "/campaigns",
+        "/audit",
+        &of_click,
+        "/conversions?order_id=1",
+    ] {
         assert_eq!(program.get(path).await.status, 200, "{path}");
     }
     let feed = program.get("/postbacks/feed").await.json["next"].clone();
@@ -370,6 +398,7 @@ async fn hot_statements_use_their_indexes() {
     drop(conn);
     // Rollups without events would fail the verification at the end; networks without anything only slow it down.
     let removed = "DELETE FROM postbacks WHERE order_id LIKE 'bulk-%';
+                   DELETE FROM conversions WHERE order_id LIKE 'bulk-%';
                    DELETE FROM click_rollups WHERE campaign_id < 0;
                    DELETE FROM conversion_rollups WHERE campaign_id < 0;
                    DELETE FROM tracking_hosts WHERE network_id < 0; DELETE FROM networks WHERE id < 0";

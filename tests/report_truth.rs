@@ -114,7 +114,9 @@ async fn reports_keep_the_clicks_that_retention_drops() {
     let before = report(&Engine::default()).await;
     assert_eq!(before.iter().map(|(_, clicks)| clicks).sum::<i64>(), 6);
     built(&app).await;
-    let node = app.another_node_that_keeps(Some(2)).await;
+    let node = app
+        .another_node_with(|storage| storage.keep_clicks_months = Some(2))
+        .await;
     let old = "SELECT count(*) FROM clicks WHERE clicked_at < now() - interval '99 days'";
     for _ in 0..100 {
         if app.count(old).await == 0 {

@@ -299,8 +299,8 @@ async fn calls_that_programs_spoil_are_read_or_their_cause_is_named() {
     assert_eq!(answer.reason(), "accepted", "{}", answer.text);
     let booked = "SELECT amount_micros::text FROM conversions WHERE order_id = 'float'";
     assert_eq!(app.text(booked).await, "19990000");
-    let trace = "SELECT trace::text FROM postbacks WHERE order_id = 'float'";
-    assert!(app.text(trace).await.contains("more than six decimals"));
+    let trace = app.trace("order_id = 'float'").await;
+    assert!(trace.contains("more than six decimals"), "{trace}");
     app.finish().await;
 }
 

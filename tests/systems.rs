@@ -563,9 +563,7 @@ async fn an_empty_click_is_named_letter_case_may_differ_and_a_browser_is_noted()
     let target = format!("/s2s?clickId={}&id=x&val=5&com=0", click.id.to_uppercase());
     let made = server.call_with(Method::GET, &target, &headers, "").await;
     assert_eq!(made.reason(), "accepted", "{}", made.text);
-    let trace = app
-        .text("SELECT trace FROM postbacks ORDER BY id DESC LIMIT 1")
-        .await;
+    let trace = app.trace("true").await;
     assert!(
         trace.contains("a browser sent it, where a server should"),
         "{trace}"

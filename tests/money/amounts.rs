@@ -80,10 +80,7 @@ async fn a_basket_is_reconciled_with_the_order() {
         .all("7", &[&[("amount", "100"), ("items", &incomplete)]])
         .await;
     assert_eq!(world.order("7").await, "pending 100 10");
-    let trace = world
-        .app
-        .text("SELECT trace FROM postbacks WHERE order_id = '7'")
-        .await;
+    let trace = world.app.trace("order_id = '7'").await;
     assert!(trace.contains("an item has no amount"), "{trace}");
     world.finish().await;
 }

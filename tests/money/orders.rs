@@ -367,6 +367,38 @@ async fn affiliates_see_what_concerns_them_in_the_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn postbacks_stay_with_their_click_when_its_conversion_is_moved() {
+    let world = World::new().await;
+    for amount in ["100", "100", "90"] {
+        let sent = [("amount", amount)];
+        world.all("1", &[&sent]).await;
+    }
+    another_affiliate(&world, "other-link").await;
+    let owner = world.app.program(&world.app.scene.owner).await;
+    let of_click = format!("/postbacks?click={}", world.click);
+    let reasons = async || {
+        let list = owner.get(&of_click).await;
+        let items = list.json["items"].as_array().unwrap().clone();
+        let reasons: Vec<_> = items
+            .iter()
+            .map(|item| item["reason"].as_str().unwrap().to_owned())
+            .collect();
+        reasons.join(" ")
+    };
+    let before = reasons().await;
+    assert_eq!(
+        before.split(' ').filter(|reason| *reason == "accepted").count(),
+        1,
+        "{before}"
+    );
+    assert_eq!(before.split(' ').count(), 3, "{before}");
+    let moved = json!({ "action": "move", "link": "other-link" });
+    assert_eq!(world.correct("1", moved).await, 200);
+    assert_eq!(reasons().await, before);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_counts_once_per_advertiser_where_its_integration_says_so() {
     let world = World::new().await;
     let owner = world.app.program(&world.app.scene.owner).await;

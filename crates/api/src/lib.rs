@@ -62,6 +62,8 @@ mod tests {
                 exports: folder.join("exports"),
                 when_disk_fails: WhenDiskFails::default(),
                 keep_clicks_months: None,
+                keep_accepted_calls_days: None,
+                keep_rejected_calls_days: None,
                 keep_unattributed_days: 30,
             },
             places: Vec::new(),

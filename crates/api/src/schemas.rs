@@ -109,6 +109,8 @@ words! {
     PostbackStatus = postbacks::PostbackStatus::ALL;
     /// Stage of the tests of a goal.
     TestStage = postbacks::test_progress::TestStage::ALL;
+    /// Reason why a stored request is not complete.
+    Incomplete = postbacks::Incomplete::ALL;
     /// Finding of a step of a trace.
     Found = ["good", "tolerated", "noted"];
     /// Status of an advertiser.

@@ -33,7 +33,7 @@ pub use correction::{
 pub use effects::Effects;
 pub use events::{Event, EventKind, StoredEvent, remove_old_events, take_new};
 pub use insert::insert;
-pub use list::{ConversionFilter, NamedConversion, list};
+pub use list::{ConversionFilter, NamedConversion, list, postbacks_of_click};
 pub use outcome::{Outcome, outcome};
 pub use proof::{Proof, prove};
 pub use revision::{

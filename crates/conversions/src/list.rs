@@ -4,12 +4,27 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use schema::{
-    AdvertiserId, AffiliateId, CampaignId, ClickKey, ConversionId, GoalId, NetworkConn, affiliates,
-    campaigns, conversions, goals,
+    AdvertiserId, AffiliateId, CampaignId, ClickKey, ConversionId, GoalId, NetworkConn, PostbackId,
+    affiliates, campaigns, conversion_changes, conversions, goals,
 };
 use tenancy::{Author, Scope};
+use uuid::Uuid;
 
+use crate::changes::Source;
 use crate::conversion::{Conversion, ConversionStatus};
+
+/// Condition for conversions with one of these order IDs: found by their key, if their goal deduplicates by order, and else by
+/// the index of the others.
+macro_rules! has_order {
+    ($orders:expr) => {
+        conversions::unique_key
+            .eq_any($orders)
+            .and(conversions::order_id.eq(conversions::unique_key.nullable()))
+            .or(conversions::order_id
+                .eq_any($orders)
+                .and(conversions::order_id.ne(conversions::unique_key.nullable())))
+    };
+}
 
 /// Conversion with the names of its parties.
 #[derive(Debug, Clone, Queryable)]
@@ -114,7 +129,7 @@ pub async fn list(
     if let Some(order_id) = &filter.order_id {
         // Orders are stored without a leading #.
         let bare = order_id.trim_start_matches('#');
-        query = query.filter(conversions::order_id.eq_any([order_id.as_str(), bare]));
+        query = query.filter(has_order!([order_id.as_str(), bare]));
     }
     if let Some(key) = filter.click {
         query = query.filter(conversions::click_id.eq(key));
@@ -150,6 +165,53 @@ pub async fn list(
         }
     }
     Ok(found)
+}
+
+/// Postbacks that made conversions of a click, also of those that were moved from it since, newest first: at most `limit`,
+/// older than `before`.
+///
+/// # Errors
+/// Returns an error if the database fails.
+pub async fn postbacks_of_click(
+    conn: &mut NetworkConn,
+    click: ClickKey,
+    before: Option<PostbackId>,
+    limit: i64,
+) -> QueryResult<Vec<PostbackId>> {
+    let network_id = conn.network_id();
+    let before = before.unwrap_or(PostbackId(Uuid::max()));
+    let of_changed = conversion_changes::table
+        .filter(conversion_changes::network_id.eq(network_id))
+        .filter(conversion_changes::click_id.eq(click))
+        .filter(conversion_changes::source.eq(Source::Report))
+        .filter(conversion_changes::postback_id.lt(before))
+        .order(conversion_changes::postback_id.desc())
+        .limit(limit)
+        .select(conversion_changes::postback_id.assume_not_null());
+    let mut made: Vec<PostbackId> = conversions::table
+        .filter(conversions::network_id.eq(network_id))
+        .filter(conversions::click_id.eq(click))
+        .filter(conversions::postback_id.lt(before))
+        .order(conversions::postback_id.desc())
+        .limit(limit)
+        .select(conversions::postback_id)
+        .load(&mut **conn)
+        .await?;
+    made.extend(of_changed.load::<PostbackId>(&mut **conn).await?);
+    made.sort_unstable_by(|one, other| other.cmp(one));
+    made.dedup();
+    Ok(made)
+}
+
+/// Conversions of an order, oldest first.
+pub(crate) async fn of_order(conn: &mut NetworkConn, order: &str) -> QueryResult<Vec<Conversion>> {
+    let network_id = conn.network_id();
+    Conversion::query()
+        .filter(conversions::network_id.eq(network_id))
+        .filter(has_order!([order]))
+        .order(conversions::id)
+        .load(&mut **conn)
+        .await
 }
 
 /// Conversion with this id, if the author may see it.

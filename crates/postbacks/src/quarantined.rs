@@ -50,6 +50,7 @@ fn stored(record: PostbackRecord, advertiser_id: Option<schema::AdvertiserId>) -
             .remote_ip
             .as_deref()
             .and_then(|address| address.parse().ok()),
+        incomplete: None,
         status: PostbackStatus::of(reason.status()),
         reason: reason.code().to_owned(),
         http_status: reason.http_status().into(),

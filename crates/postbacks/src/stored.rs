@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use schema::{
@@ -29,12 +30,30 @@ text_enum! {
 }
 
 text_enum! {
-    /// Reason why a stored request cannot be replayed.
+    /// Reason why a stored request is not complete, so that it cannot be replayed.
     pub enum Incomplete {
         /// Only the beginning of the body is stored, because the sender was not authenticated.
         Truncated = "truncated",
         /// A field that decisions depend on is redacted.
         Redacted = "redacted",
+        /// Retention removed it; verdict and trace remain.
+        Removed = "removed",
+    }
+}
+
+impl Incomplete {
+    /// The reason in a sentence.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Truncated => {
+                "Only the first 2 KiB of the body are stored, because the sender was not authenticated."
+            }
+            Self::Redacted => "A field that the decision depends on is redacted.",
+            Self::Removed => {
+                "The request was removed when its retention ended; the verdict and its trace remain."
+            }
+        }
     }
 }
 
@@ -69,6 +88,8 @@ pub struct StoredPostback {
     pub body: Vec<u8>,
     /// Address of the sender.
     pub remote_ip: Option<IpNet>,
+    /// Reason why the request is not complete; `None` if it is.
+    pub incomplete: Option<Incomplete>,
     /// Status.
     pub status: PostbackStatus,
     /// Code of the reason.
@@ -101,7 +122,7 @@ pub struct StoredPostback {
     pub extra: serde_json::Value,
     /// Key of the recognised dialect.
     pub dialect: String,
-    /// [`crate::trace::Trace`] as text.
+    /// [`Trace`] as text.
     pub trace: String,
     /// True for a test.
     pub is_test: bool,
@@ -247,7 +268,12 @@ pub async fn list(
         query = query.filter(postbacks::integration_campaign_id.eq(id));
     }
     if let Some(key) = filter.click {
-        query = query.filter(postbacks::click_id.eq(key));
+        let made = conversions::postbacks_of_click(conn, key, filter.before, limit).await?;
+        // The condition of the index of clicks, for every plan.
+        let beside_made = diesel::dsl::sql::<Bool>("postbacks.reason <> 'accepted'");
+        query = query
+            .filter(postbacks::click_id.eq(key))
+            .filter(beside_made.or(postbacks::id.eq_any(made)));
     }
     if let Some(id) = filter.before {
         query = query.filter(postbacks::id.lt(id));

@@ -1,5 +1,6 @@
 //! The trace of a decision: the checks from a postback to its verdict, in order, with their results.
 
+use data_encoding::BASE64_NOPAD;
 use serde::{Deserialize, Serialize};
 use tenancy::{Actor, Permission};
 
@@ -29,7 +30,15 @@ const UNUSED: &str = "unused";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step(pub String, pub CheckResult, pub String);
 
-/// Checks of one decision. Stored as a JSON array of `[check, result, words]`.
+/// Texts that traces have in common. Stored traces refer to its bytes: it must never change; another one gets another
+/// number.
+const DICTIONARY: &[u8] = include_bytes!("trace/dictionary_1.txt");
+/// Number of the dictionary, the first character of a stored trace.
+const DICTIONARY_NUMBER: char = '1';
+/// Maximum length of a trace in JSON, in bytes. Its words contain values of a postback, which are limited.
+const MAX_JSON: usize = 1024 * 1024;
+
+/// Checks of one decision, in JSON an array of `[check, result, words]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Trace(Vec<Step>);
@@ -75,17 +84,31 @@ impl Trace {
         &self.0
     }
 
-    /// Text to store.
+    /// Text to store: the number of the dictionary, and in base64 the JSON as an LZ4 block compressed with it. A trace of 470
+    /// bytes takes 160.
     #[must_use]
     pub fn to_text(&self) -> String {
         #[expect(clippy::expect_used, reason = "strings always serialize")]
-        serde_json::to_string(self).expect("strings serialize")
+        let json = serde_json::to_vec(self).expect("strings serialize");
+        let block = lz4_flex::block::compress_prepend_size_with_dict(&json, DICTIONARY);
+        let mut text = String::from(DICTIONARY_NUMBER);
+        BASE64_NOPAD.encode_append(&block, &mut text);
+        text
     }
 
-    /// Trace of a stored text; `None` if it is not one.
+    /// Trace of a stored text, also of plain JSON, as releases before 2026-12-01 stored it; `None` if it is none.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+        let Some(block) = text.strip_prefix(DICTIONARY_NUMBER) else {
+            return serde_json::from_str(text).ok();
+        };
+        let block = BASE64_NOPAD.decode(block.as_bytes()).ok()?;
+        let (length, block) = lz4_flex::block::uncompressed_size(&block).ok()?;
+        if length > MAX_JSON {
+            return None;
+        }
+        let json = lz4_flex::block::decompress_with_dict(block, length, DICTIONARY).ok()?;
+        serde_json::from_slice(&json).ok()
     }
 }
 
@@ -93,16 +116,51 @@ impl Trace {
 mod tests {
     use super::*;
 
+    fn usual() -> Trace {
+        let mut trace = Trace::default();
+        trace.pass("dialect", "Clickledger");
+        trace.add("token", CheckResult::Tolerated, "no token");
+        trace.pass(
+            "click",
+            "genuine, 27 days old, through link lnk_9wnr88r of aff_6jhqk30",
+        );
+        trace.note("amount", "none was sent; the goal's default is used");
+        trace
+    }
+
     #[test]
     fn a_trace_reads_back() {
-        let mut trace = Trace::default();
-        trace.pass("dialect", "clickledger");
-        trace.add("token", CheckResult::Tolerated, "no token");
-        assert_eq!(
-            trace.to_text(),
-            r#"[["dialect","+","clickledger"],["token","!","no token"]]"#
-        );
-        assert_eq!(Trace::from_text(&trace.to_text()), Some(trace));
+        let text = usual().to_text();
+        assert_eq!(Trace::from_text(&text), Some(usual()));
+        let json = serde_json::to_string(&usual()).unwrap();
+        assert!(text.len() * 2 < json.len(), "{} of {}", text.len(), json.len());
+        assert_eq!(Trace::from_text(&json), Some(usual()));
+        for long in ["", "\u{7f}ö", &"x\n".repeat(40_000)] {
+            let mut trace = Trace::default();
+            trace.pass("goal", long);
+            assert_eq!(Trace::from_text(&trace.to_text()), Some(trace));
+        }
+    }
+
+    #[test]
+    fn a_damaged_trace_is_none() {
+        let text = usual().to_text();
+        for end in 0..text.len() {
+            assert_eq!(Trace::from_text(&text[..end]), None, "first {end} characters");
+        }
+        let huge = BASE64_NOPAD.encode(&[0xff, 0xff, 0xff, 0xff, 0]);
+        assert_eq!(Trace::from_text(&format!("{DICTIONARY_NUMBER}{huge}")), None);
         assert_eq!(Trace::from_text("nonsense"), None);
+    }
+
+    /// Traces in databases refer to the bytes of the dictionary.
+    #[test]
+    fn the_dictionary_never_changes() {
+        use sha2::{Digest as _, Sha256};
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(DICTIONARY));
+        assert_eq!(
+            digest,
+            "585bc5cd5fd1be18033c6b5bbdc15bf158a0f04c1fa873bf541142b580274630"
+        );
     }
 }

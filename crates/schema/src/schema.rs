@@ -1399,7 +1399,7 @@ diesel::table! {
         is_test -> Bool,
         /// True if our simulation sent it.
         is_simulated -> Bool,
-        /// Reason why the stored request cannot be replayed. truncated: only the beginning of the body is stored, because the sender was not authenticated. redacted: a field that decisions depend on is redacted. NULL: it is complete.
+        /// Reason why the stored request is not complete, so that it cannot be replayed. truncated: only the beginning of the body is stored, because the sender was not authenticated. redacted: a field that decisions depend on is redacted. removed: retention removed it. NULL: it is complete.
         incomplete -> Nullable<Text>,
         /// accepted: a conversion was created or changed. duplicate: nothing was new. rejected: not accepted. held: waits for another postback or a click, or its conversion waits for a manual review.
         status -> Text,
@@ -1411,7 +1411,7 @@ diesel::table! {
         message -> Text,
         /// Advice to the sender; NULL if none.
         hint -> Nullable<Text>,
-        /// Steps that led to the verdict, in order: an array of [check, result, text].
+        /// Steps that led to the verdict, in order: JSON, an array of [check, result, text]; compressed, as crates/postbacks/src/trace.rs explains, unless it begins with a bracket.
         trace -> Text,
         /// Microseconds from the last byte of the request to the verdict.
         took_us -> Int4,

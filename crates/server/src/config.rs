@@ -256,6 +256,14 @@ pub struct StorageOptions {
     /// them.
     #[arg(long, env = "CLICKLEDGER_KEEP_UNATTRIBUTED_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(8..=36500))]
     pub keep_unattributed_days: u32,
+    /// Days after which the requests of accepted and duplicate postbacks are removed; the verdicts, their traces and the
+    /// conversions stay [default: keep all].
+    #[arg(long, env = "CLICKLEDGER_KEEP_ACCEPTED_CALLS_DAYS", value_parser = clap::value_parser!(u32).range(30..=36500))]
+    pub keep_accepted_calls_days: Option<u32>,
+    /// Days after which the requests of rejected postbacks are removed; they cannot be replayed any longer [default: keep
+    /// all].
+    #[arg(long, env = "CLICKLEDGER_KEEP_REJECTED_CALLS_DAYS", value_parser = clap::value_parser!(u32).range(30..=36500))]
+    pub keep_rejected_calls_days: Option<u32>,
     /// File with country or autonomous system by address (.mmdb of MaxMind or DB-IP); may be repeated. Read again when it
     /// changes.
     #[arg(long, env = "CLICKLEDGER_PLACES", value_delimiter = ',')]
@@ -280,6 +288,8 @@ impl StorageOptions {
                 DiskFailure::Refuse => WhenDiskFails::Refuse,
             },
             keep_clicks_months: self.keep_clicks_months,
+            keep_accepted_calls_days: self.keep_accepted_calls_days,
+            keep_rejected_calls_days: self.keep_rejected_calls_days,
             keep_unattributed_days: u64::from(self.keep_unattributed_days)
                 .max(self.journal_retention_hours / 24 + 1)
                 .try_into()

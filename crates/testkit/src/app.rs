@@ -11,6 +11,7 @@ use diesel::sql_types::{BigInt, Integer, Text};
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 use monitoring::verify::{self, Period};
+use postbacks::trace::Trace;
 use schema::{Db, NetworkConn, NetworkId, Opening, clock};
 use server::config::UrlOptions;
 use server::serve::{self, Listeners, Running, ServeSettings};
@@ -130,18 +131,18 @@ impl TestApp {
 
     /// Starts another node of the same installation, whose tracking host belongs to the scene's network too.
     pub async fn another_node(&self) -> Running {
-        self.another_node_that_keeps(None).await
+        self.another_node_with(|_| ()).await
     }
 
-    /// Starts another node, which drops clicks that are older than these months.
-    pub async fn another_node_that_keeps(&self, clicks_months: Option<u32>) -> Running {
+    /// Starts another node with other settings of its storage.
+    pub async fn another_node_with(&self, set: impl FnOnce(&mut StorageSettings)) -> Running {
         let mut settings = node(
             &self.database,
             &self.secret,
             self.journal.path(),
             self.exports.path(),
         );
-        settings.storage.keep_clicks_months = clicks_months;
+        set(&mut settings.storage);
         let host = settings.listeners.tracking.local_addr().expect("bound");
         let running = serve::start(settings).expect("the node starts");
         diesel::sql_query("INSERT INTO tracking_hosts (host, network_id) VALUES ($1, $2)")
@@ -256,6 +257,14 @@ impl TestApp {
         found.value
     }
 
+    /// Checks of the latest stored postback with a condition, in JSON: an array of `[check, result, words]`.
+    pub async fn trace(&self, condition: &str) -> String {
+        let sql = format!("SELECT trace FROM postbacks WHERE {condition} ORDER BY id DESC LIMIT 1");
+        let stored = self.text(&sql).await;
+        let trace = Trace::from_text(&stored).unwrap_or_else(|| panic!("no trace: {stored}"));
+        serde_json::to_string(&trace).unwrap()
+    }
+
     /// Checks the invariants and stops the server; every test ends with this call.
     pub async fn finish(mut self) {
         for (invariant, sql) in INVARIANTS {
@@ -339,6 +348,8 @@ fn node(database: &TestDatabase, secret: &Secret, journal: &Path, exports: &Path
             exports: exports.to_owned(),
             when_disk_fails: WhenDiskFails::default(),
             keep_clicks_months: None,
+            keep_accepted_calls_days: None,
+            keep_rejected_calls_days: None,
             keep_unattributed_days: 30,
         },
         places: Vec::new(),

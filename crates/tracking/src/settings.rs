@@ -53,6 +53,10 @@ pub struct StorageSettings {
     pub when_disk_fails: WhenDiskFails,
     /// Months after which clicks are dropped; their rollups stay. None keeps all clicks.
     pub keep_clicks_months: Option<u32>,
+    /// Days after which requests of accepted and duplicate postbacks are removed. None keeps all requests.
+    pub keep_accepted_calls_days: Option<u32>,
+    /// Days after which requests of rejected postbacks are removed. None keeps all requests.
+    pub keep_rejected_calls_days: Option<u32>,
     /// Days after which rejected postbacks of no advertiser are removed.
     pub keep_unattributed_days: u32,
 }

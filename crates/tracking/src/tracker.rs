@@ -136,6 +136,8 @@ impl Tracker {
         ];
         let keep = Keep {
             clicks_months: storage.keep_clicks_months,
+            accepted_calls_days: storage.keep_accepted_calls_days,
+            rejected_calls_days: storage.keep_rejected_calls_days,
             unattributed_days: storage.keep_unattributed_days,
         };
         tokio::spawn(opening.clone().then(remove_old(url.clone(), keep)));

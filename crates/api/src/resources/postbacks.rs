@@ -127,6 +127,9 @@ pub(crate) struct ExplainedPostback {
     /// Conversion that the postback created or updated; null if none.
     #[schema(required, value_type = Option<schemas::ConversionId>)]
     conversion: Option<ConversionId>,
+    /// Reason why request and body are not complete, so that the postback cannot be replayed; null if they are.
+    #[schema(required, value_type = Option<schemas::Incomplete>)]
+    incomplete: Option<&'static str>,
     /// Method and target of the request, with secrets removed.
     #[schema(value_type = schemas::Text)]
     request: String,
@@ -228,6 +231,7 @@ impl ExplainedPostback {
             items: sent.items.into_iter().map(SentItem::from).collect(),
             parameters: parameters.collect(),
             conversion: stored.conversion_id,
+            incomplete: stored.incomplete.map(|incomplete| incomplete.as_str()),
             request: format!("{} {}", stored.method, stored.target),
             body: String::from_utf8_lossy(&stored.body).into_owned(),
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{ConversionId, Currency, Money, NetworkConn, PersonId, conversion_changes, conversions};
+use schema::{ConversionId, Currency, Money, NetworkConn, PersonId, conversion_changes};
 use tenancy::table::{Column, Table};
 use tenancy::{Author, ChangeError};
 use uuid::Uuid;
@@ -214,7 +214,7 @@ pub async fn correct_all(
         Selection::Orders(orders) => {
             let orders: BTreeSet<&String> = orders.iter().collect();
             for order in orders.into_iter().take(MAX_BULK + 1) {
-                let found = of_order(conn, order).await?;
+                let found = list::of_order(conn, order).await?;
                 if found.is_empty() {
                     bulk.refuse(order, "No conversion has this order ID.");
                 }
@@ -279,7 +279,7 @@ pub async fn correct_file(
         let named = if id.is_empty() { order } else { id };
         let found: Vec<Conversion> = match id.parse() {
             Ok(id) => list::find(conn, author, id).await?.into_iter().collect(),
-            Err(_) if id.is_empty() && !order.is_empty() => of_order(conn, order).await?,
+            Err(_) if id.is_empty() && !order.is_empty() => list::of_order(conn, order).await?,
             Err(_) => Vec::new(),
         };
         if found.is_empty() {
@@ -377,14 +377,4 @@ pub async fn undo_all(
         }
     }
     bulk.finish(conn).await
-}
-
-async fn of_order(conn: &mut NetworkConn, order: &str) -> QueryResult<Vec<Conversion>> {
-    let network_id = conn.network_id();
-    Conversion::query()
-        .filter(conversions::network_id.eq(network_id))
-        .filter(conversions::order_id.eq(order))
-        .order(conversions::id)
-        .load(&mut **conn)
-        .await
 }

@@ -6,7 +6,7 @@ use futures_util::try_join;
 use schema::batch::{BatchError, Tx};
 use schema::{Currency, PostbackId, clock};
 
-use super::claimed::{Claimed, Decided};
+use super::claimed::{Claimed, Decided, Ending};
 use super::create::Creating;
 use super::error::DecideError;
 use super::{contradicted, held, lookups, store, sums, test_conversions, update};
@@ -129,15 +129,22 @@ async fn store_all(
     now: DateTime<Utc>,
 ) -> Result<Vec<Received>, BatchError> {
     let (mut entries, mut rollups, mut events) = (tx, tx, tx);
-    try_join!(
+    let (.., are_waiting) = try_join!(
         effects.store_entries(&mut entries),
         effects.store_rollups(&mut rollups),
         effects.store_events(&mut events),
         held::insert(tx, decided),
         store::store(tx, decided, now),
         contradicted::store(tx, decided, now),
+        held::are_waiting(tx, created),
     )?;
-    if created.is_empty() {
+    // Those of this batch may be stored after the look.
+    let holds = || {
+        decided
+            .iter()
+            .any(|decided| matches!(decided.ending, Ending::Hold(_)))
+    };
+    if created.is_empty() || !are_waiting && !holds() {
         return Ok(Vec::new());
     }
     // Behind everything else, so that a return to the savepoint takes nothing else back.

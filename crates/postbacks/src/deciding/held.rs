@@ -1,5 +1,6 @@
 //! Held postbacks: stored with what they wait for, released by it or when they are overdue.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -125,6 +126,14 @@ static DELETE: LazyLock<String> = LazyLock::new(|| {
 /// Time by which a held postback is postponed that cannot be decided.
 const POSTPONEMENT: TimeDelta = TimeDelta::minutes(10);
 
+/// A cheap look before [`RELEASE`]: most networks have no postback that waits.
+const ARE_WAITING: &str = "SELECT FROM held_postbacks WHERE network_id = ANY ($1) LIMIT 1";
+
+/// Statement that finds out whether postbacks wait.
+pub(super) fn waiting_statement() -> &'static str {
+    ARE_WAITING
+}
+
 /// Statement that takes the postbacks that wait for new conversions.
 pub(super) fn release_statement() -> &'static str {
     &RELEASE
@@ -162,6 +171,16 @@ fn row(decided: &Decided) -> Option<HeldPostback<'_>> {
         record: findings.record.to_bytes(),
         integration_campaign_id: findings.integration_campaign(),
     })
+}
+
+/// True if postbacks wait for anything in the networks of these conversions.
+pub(super) async fn are_waiting(tx: Tx<'_>, created: &[Conversion]) -> Result<bool, BatchError> {
+    let networks: BTreeSet<NetworkId> = created.iter().map(|conversion| conversion.network_id).collect();
+    if networks.is_empty() {
+        return Ok(false);
+    }
+    let networks: Vec<_> = networks.into_iter().collect();
+    Ok(!tx.query(ARE_WAITING, &[&networks]).await?.is_empty())
 }
 
 /// Takes the postbacks that wait for one of these new conversions.

@@ -59,6 +59,17 @@ schema::row! {
     struct ClickId() { network_id: NetworkId, id: ClickKey }
 }
 
+/// Query of the conversions of an order: by their key, if their goal deduplicates by order, and else by the index of the others.
+fn of_order(columns: &str, order: &str, condition: &str) -> String {
+    format!(
+        "SELECT {columns} FROM conversions c WHERE c.network_id = k.network_id AND c.unique_key = {order}
+            AND c.order_id = c.unique_key {condition}
+         UNION ALL
+         SELECT {columns} FROM conversions c WHERE c.network_id = k.network_id AND c.order_id = {order}
+            AND c.order_id <> c.unique_key {condition}"
+    )
+}
+
 static CUSTOMERS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT DISTINCT ON (k.network_id, k.customer_id, c.advertiser_id, c.campaign_id)
@@ -75,9 +86,10 @@ static ORDERS: LazyLock<String> = LazyLock::new(|| {
         "SELECT DISTINCT ON (k.network_id, k.order_id, c.advertiser_id, c.campaign_id)
          c.network_id, c.advertiser_id, c.order_id, c.click_id, c.link_id, c.campaign_id, c.id, c.converted_at
      FROM (SELECT DISTINCT * FROM {}) k
-     JOIN conversions c ON c.network_id = k.network_id AND c.order_id = k.order_id
+     CROSS JOIN LATERAL ({}) c
      ORDER BY k.network_id, k.order_id, c.advertiser_id, c.campaign_id, c.id DESC",
-        NamedOrder::unnest()
+        NamedOrder::unnest(),
+        of_order("c.*", "k.order_id", "")
     )
 });
 /// With the amount that each was made with, which is stored once it changes.
@@ -97,13 +109,9 @@ static OF_ORDER: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT k.position, c.unique_key FROM {}
      CROSS JOIN LATERAL (
-         SELECT c.unique_key FROM conversions c WHERE c.network_id = k.network_id AND c.goal_id = k.goal_id
-            AND c.unique_key = k.unique_key AND c.order_id = k.unique_key
-         UNION ALL
-         SELECT c.unique_key FROM conversions c WHERE c.network_id = k.network_id AND c.goal_id = k.goal_id
-            AND c.order_id = k.unique_key AND c.order_id <> c.unique_key
-         LIMIT 1) AS c",
-        ConversionKey::unnest_with_position()
+         {} LIMIT 1) AS c",
+        ConversionKey::unnest_with_position(),
+        of_order("c.unique_key", "k.unique_key", "AND c.goal_id = k.goal_id")
     )
 });
 /// Conversions of an order in other campaigns of the advertiser.
@@ -111,10 +119,13 @@ static ELSEWHERE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT k.position, c.id FROM {}
      CROSS JOIN LATERAL (
-         SELECT c.id FROM conversions c WHERE c.network_id = k.network_id AND c.order_id = k.order_id
-            AND c.advertiser_id = k.advertiser_id AND c.campaign_id <> k.campaign_id
-         ORDER BY c.id LIMIT 1) AS c",
-        OrderKey::unnest_with_position()
+         {} ORDER BY id LIMIT 1) AS c",
+        OrderKey::unnest_with_position(),
+        of_order(
+            "c.id",
+            "k.order_id",
+            "AND c.advertiser_id = k.advertiser_id AND c.campaign_id <> k.campaign_id"
+        )
     )
 });
 static PARENTS: LazyLock<String> = LazyLock::new(|| {
@@ -159,7 +170,7 @@ static CLICKS: LazyLock<String> = LazyLock::new(|| {
 
 /// Statements of the appliers by name, so that a test can check their plans.
 #[must_use]
-pub fn applier_statements() -> [(&'static str, &'static str); 11] {
+pub fn applier_statements() -> [(&'static str, &'static str); 12] {
     [
         ("customers", &CUSTOMERS),
         ("orders that are changed", &ORDERS),
@@ -170,6 +181,7 @@ pub fn applier_statements() -> [(&'static str, &'static str); 11] {
         ("children", &CHILDREN),
         ("clicks", &CLICKS),
         ("sums of caps", sums::statement()),
+        ("networks with held postbacks", held::waiting_statement()),
         ("release of held postbacks", held::release_statement()),
         ("held postbacks that are ready", held::ready_statement()),
     ]

@@ -81,6 +81,8 @@ pub async fn demo(options: DemoOptions) -> Result<(), CommandError> {
             exports: store.exports(),
             when_disk_fails: WhenDiskFails::default(),
             keep_clicks_months: None,
+            keep_accepted_calls_days: None,
+            keep_rejected_calls_days: None,
             keep_unattributed_days: 30,
         },
         places: Vec::new(),

@@ -1,11 +1,12 @@
-//! Retention: months of clicks are dropped, and rejected postbacks of no advertiser are removed.
+//! Retention: months of clicks are dropped, rejected postbacks of no advertiser are removed, and so are the requests of
+//! postbacks that are old enough by their verdict.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Days, Months, Utc};
 use schema::batch::connect_ingest;
-use schema::clock;
+use schema::{PostbackId, clock};
 use tokio_postgres::Client;
 
 use super::error::ApplyError;
@@ -21,14 +22,22 @@ const RETRY_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) struct Keep {
     /// Months after which clicks are dropped; `None` keeps all.
     pub(crate) clicks_months: Option<u32>,
+    /// Days after which requests of accepted and duplicate postbacks are removed; `None` keeps all.
+    pub(crate) accepted_calls_days: Option<u32>,
+    /// Days after which requests of rejected postbacks are removed; `None` keeps all.
+    pub(crate) rejected_calls_days: Option<u32>,
     /// Days after which rejected postbacks of no advertiser are removed.
     pub(crate) unattributed_days: u32,
 }
 
 /// Removes what is older, for as long as the process runs. The rollups and blocks of clicks stay.
 pub(crate) async fn remove_old(url: Arc<str>, keep: Keep) {
+    let mut calls = [
+        Calls::of(&["accepted", "duplicate"], keep.accepted_calls_days),
+        Calls::of(&["rejected"], keep.rejected_calls_days),
+    ];
     loop {
-        let pause = match remove_once(&url, keep).await {
+        let pause = match remove_once(&url, keep, &mut calls).await {
             Ok(true) => RETENTION_INTERVAL,
             Ok(false) => RETRY_PAUSE,
             Err(error) => {
@@ -41,7 +50,7 @@ pub(crate) async fn remove_old(url: Arc<str>, keep: Keep) {
 }
 
 /// Returns false if old clicks wait for their blocks.
-async fn remove_once(url: &str, keep: Keep) -> Result<bool, ApplyError> {
+async fn remove_once(url: &str, keep: Keep, calls: &mut [Calls]) -> Result<bool, ApplyError> {
     let mut client = connect_ingest(url).await?;
     let now = clock::now();
     let mut is_done = true;
@@ -68,7 +77,67 @@ async fn remove_once(url: &str, keep: Keep) -> Result<bool, ApplyError> {
             tracing::info!(removed, "postbacks of no advertiser removed by retention");
         }
     }
+    for calls in calls {
+        calls.remove(&client, now).await?;
+    }
     Ok(is_done)
+}
+
+/// Requests of postbacks of some verdicts, and how long they are kept.
+struct Calls {
+    statuses: &'static [&'static str],
+    days: Option<u32>,
+    /// Time up to which this process has removed them: the next run begins there.
+    removed_until: DateTime<Utc>,
+}
+
+impl Calls {
+    fn of(statuses: &'static [&'static str], days: Option<u32>) -> Self {
+        Self {
+            statuses,
+            days,
+            removed_until: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    /// Removes the requests that are older than they are kept. What a postback was understood as, its verdict and its trace
+    /// stay.
+    async fn remove(&mut self, client: &Client, now: DateTime<Utc>) -> Result<(), ApplyError> {
+        let before = self
+            .days
+            .and_then(|days| now.checked_sub_days(Days::new(days.into())));
+        let Some(before) = before else {
+            return Ok(());
+        };
+        let networks = client.query("SELECT id FROM networks", &[]).await?;
+        let (from, to) = (PostbackId::lowest(self.removed_until), PostbackId::lowest(before));
+        // In parts, so that no transaction is long. A postback that was decided lately may still be read by its sender.
+        let part = "UPDATE postbacks SET target = split_part(target, '?', 1), body = '', token_hash = NULL, remote_ip = NULL,
+                        extra = '{}', incomplete = 'removed'
+                    WHERE (network_id, id) IN (
+                        SELECT network_id, id FROM postbacks
+                        WHERE network_id = $1 AND id >= $2 AND id < $3 AND status = ANY ($4)
+                          AND coalesce(decided_at, received_at) < $5 AND incomplete IS DISTINCT FROM 'removed'
+                        LIMIT 5000)";
+        let mut removed = 0;
+        for network in networks {
+            let network: i32 = network.get(0);
+            loop {
+                let part = client
+                    .execute(part, &[&network, &from.0, &to.0, &self.statuses, &before])
+                    .await?;
+                removed += part;
+                if part == 0 {
+                    break;
+                }
+            }
+        }
+        if removed > 0 {
+            tracing::info!(removed, statuses = ?self.statuses, "requests of postbacks removed by retention");
+        }
+        self.removed_until = before;
+        Ok(())
+    }
 }
 
 /// Drops the months of clicks that ended before a time, once all of them are in blocks, which are sealed with it. Returns

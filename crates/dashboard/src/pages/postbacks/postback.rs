@@ -3,7 +3,7 @@
 use actix_web::web;
 use askama::Template;
 use postbacks::trace::{CheckResult, Step};
-use postbacks::{PostbackFilter, PostbackStatus, PostbackSummary, SentValues, StoredPostback};
+use postbacks::{Incomplete, PostbackFilter, PostbackStatus, PostbackSummary, SentValues, StoredPostback};
 use schema::PostbackId;
 use serde::Deserialize;
 use tenancy::{Permission, advertisers, needs};
@@ -105,6 +105,7 @@ pub(super) async fn show(mut page: Page<needs::SeePostbacks>, path: web::Path<St
         click: postback.click_id.map(|key| frame.click_url(key)),
         reason_url: urls::reason(&postback.reason),
         request_text: request_text(&postback),
+        incomplete: postback.incomplete.map(Incomplete::meaning),
         took: format::response_duration(postback.took_us),
         steps: postback
             .trace()
@@ -153,8 +154,11 @@ fn facts(postback: &StoredPostback) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Raw request, as far as it was stored.
+/// Raw request, as far as it is stored.
 fn request_text(postback: &StoredPostback) -> String {
+    if postback.incomplete == Some(Incomplete::Removed) {
+        return String::new();
+    }
     let mut text = format!("{} {}\n", postback.method, postback.target);
     if let Some(content_type) = &postback.content_type {
         text.push_str(&format!("Content-Type: {content_type}\n"));
@@ -228,6 +232,7 @@ struct Show {
     click: Option<String>,
     reason_url: String,
     request_text: String,
+    incomplete: Option<&'static str>,
     took: Option<String>,
     steps: Vec<StepRow>,
     system: &'static str,
