@@ -442,13 +442,7 @@ async fn requests_of_postbacks_are_removed_by_verdict_and_the_verdicts_stay() {
         .another_node_with(|storage| storage.keep_accepted_calls_days = Some(0))
         .await;
     let removed = "SELECT count(*) FROM postbacks WHERE incomplete = 'removed'";
-    for _ in 0..100 {
-        if app.count(removed).await > 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert_eq!(app.count(removed).await, 1);
+    app.eventually(removed, "1").await;
     let program = app.program(&app.scene.owner).await;
     let of = |answer: &Answer| format!("/postbacks/{}", answer.get("request_id"));
     let shown = program.get(&of(&accepted)).await.json;

@@ -8,6 +8,7 @@ use chrono::{DateTime, Days, Months, Utc};
 use schema::batch::connect_ingest;
 use schema::{PostbackId, clock};
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use super::error::ApplyError;
 use crate::blocks;
@@ -110,26 +111,29 @@ impl Calls {
             return Ok(());
         };
         let networks = client.query("SELECT id FROM networks", &[]).await?;
-        let (from, to) = (PostbackId::lowest(self.removed_until), PostbackId::lowest(before));
-        // In parts, so that no transaction is long. A postback that was decided lately may still be read by its sender.
+        let (first, end) = (PostbackId::lowest(self.removed_until), PostbackId::lowest(before));
+        // In parts, so that no transaction is long; each begins where the one before ended. A postback that was decided
+        // lately may still be read by its sender.
         let part = "UPDATE postbacks SET target = split_part(target, '?', 1), body = '', token_hash = NULL, remote_ip = NULL,
                         extra = '{}', incomplete = 'removed'
                     WHERE (network_id, id) IN (
                         SELECT network_id, id FROM postbacks
                         WHERE network_id = $1 AND id >= $2 AND id < $3 AND status = ANY ($4)
                           AND coalesce(decided_at, received_at) < $5 AND incomplete IS DISTINCT FROM 'removed'
-                        LIMIT 5000)";
+                        ORDER BY id LIMIT 5000)
+                    RETURNING id";
         let mut removed = 0;
         for network in networks {
-            let network: i32 = network.get(0);
+            let (network, mut from): (i32, Uuid) = (network.get(0), first.0);
             loop {
                 let part = client
-                    .execute(part, &[&network, &from.0, &to.0, &self.statuses, &before])
+                    .query(part, &[&network, &from, &end.0, &self.statuses, &before])
                     .await?;
-                removed += part;
-                if part == 0 {
+                removed += part.len();
+                let Some(last) = part.iter().map(|row| row.get::<_, Uuid>(0)).max() else {
                     break;
-                }
+                };
+                from = last;
             }
         }
         if removed > 0 {
