@@ -14,6 +14,10 @@ use crate::{RawCall, systems};
 const OWN: &str = "postback";
 /// Maximum number of path segments compared with patterns.
 const SEGMENT_LIMIT: usize = 64;
+/// Maximum number of remembered calls per thread.
+const REMEMBERED_CALLS: usize = 1024;
+/// Maximum length of the path and names of a remembered call, in bytes.
+const REMEMBERED_LENGTH: usize = 512;
 
 /// Recognises the dialect of a call. `None` if the path belongs to no dialect: then the call is no postback.
 ///
@@ -70,11 +74,6 @@ fn recognise(path: &str, names: impl FnOnce() -> Names) -> Option<&'static Diale
         }
     }
 }
-
-/// Maximum number of remembered calls per thread.
-const REMEMBERED_CALLS: usize = 1024;
-/// Maximum length of the path and names of a remembered call, in bytes.
-const REMEMBERED_LENGTH: usize = 512;
 
 thread_local! {
     /// Dialects of recent calls by path and parameter names, which are all that recognition depends on. A sender repeats them

@@ -62,6 +62,8 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
         HeldPostback::insert_into("held_postbacks")
     )
 });
+/// A cheap look before [`RELEASE`]: most networks have no postback that waits.
+const ARE_WAITING: &str = "SELECT FROM held_postbacks WHERE network_id = ANY ($1) LIMIT 1";
 /// Postbacks that wait for one of these conversions: each dependency by its own index. One that was sent with a campaign's
 /// own token waits for a conversion of that campaign.
 static RELEASE: LazyLock<String> = LazyLock::new(|| {
@@ -125,9 +127,6 @@ static DELETE: LazyLock<String> = LazyLock::new(|| {
 });
 /// Time by which a held postback is postponed that cannot be decided.
 const POSTPONEMENT: TimeDelta = TimeDelta::minutes(10);
-
-/// A cheap look before [`RELEASE`]: most networks have no postback that waits.
-const ARE_WAITING: &str = "SELECT FROM held_postbacks WHERE network_id = ANY ($1) LIMIT 1";
 
 /// Statement that finds out whether postbacks wait.
 pub(super) fn waiting_statement() -> &'static str {
