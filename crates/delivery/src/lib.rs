@@ -12,6 +12,7 @@ pub mod destinations;
 mod engine;
 mod facts;
 mod format;
+mod grant;
 mod guard;
 mod message;
 mod notices;
