@@ -111,3 +111,38 @@ document.addEventListener("focusin", (event) => {
   if (!document.getElementById(list.id)) document.body.append(list);
   event.target.setAttribute("list", list.id);
 });
+
+// Letters: ? lists the shortcuts, g and a letter goes to a page, [ and ] walk through the periods.
+let goes = false;
+document.addEventListener("keydown", (event) => {
+  const writes = event.target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
+  if (writes || event.ctrlKey || event.metaKey || event.altKey) return;
+  const shortcuts = document.getElementById("shortcuts");
+  if (goes) {
+    goes = false;
+    const page = /^[a-z]$/.test(event.key) && shortcuts?.querySelector(`[data-go=${event.key}]`);
+    if (page) page.click();
+    return;
+  }
+  if (event.key === "?") shortcuts?.togglePopover();
+  else if (event.key === "g") goes = setTimeout(() => (goes = false), 1500) > 0;
+  else if (event.key === "[") document.getElementById("earlier")?.click();
+  else if (event.key === "]") document.getElementById("later")?.click();
+});
+
+// Rows of a report: j and k move, Enter opens or closes a row, or else filters by it; f filters.
+document.addEventListener("keydown", (event) => {
+  const table = document.querySelector("table[data-rows]");
+  const writes = event.target.closest?.("input, textarea, select, button, summary, [popover]");
+  if (!table || writes || event.ctrlKey || event.metaKey || event.altKey) return;
+  const rows = [...table.tBodies[0].rows];
+  const row = document.activeElement.closest?.("tbody tr");
+  const here = rows.indexOf(row);
+  const next = { j: here + 1, k: Math.max(here - 1, 0) }[event.key];
+  if (next !== undefined) {
+    const wanted = rows[Math.min(next, rows.length - 1)];
+    const link = wanted?.querySelector("a.toggle") || wanted?.querySelector("a");
+    link?.focus();
+    link?.scrollIntoView({ block: "nearest" });
+  } else if (event.key === "f" && here >= 0) row.querySelector("a.group-key")?.click();
+});

@@ -427,7 +427,13 @@ async fn a_visitor_buys_and_the_conversion_appears_in_the_dashboard_without_a_re
     page.goto(&format!("{dashboard}/reports?group=affiliate,day"))
         .await
         .unwrap();
-    let report = page.find(find("table")).await.unwrap().text().await.unwrap();
+    let report = page
+        .find(find(".report-table"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert!(
         report.contains("Desk Dispatch Weekly") && report.contains("Total"),
         "{report}"

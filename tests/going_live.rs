@@ -99,6 +99,16 @@ async fn a_campaign_completes_its_tests_and_goes_live() {
     let certificate = format!("{}/certificate", campaign(&app));
     let kept = advertiser.get(&certificate).await.html;
     assert!(kept.contains(">passed<") && kept.contains("T-2"), "{kept}");
+    // All test orders are listed apart, on violet ground; an affiliate sees neither them nor the switch.
+    let listed = owner.get("/test").await.html;
+    assert!(listed.contains("T-2") && listed.contains("5.00 EUR"), "{listed}");
+    assert!(listed.contains("class=\"shell tests\""), "{listed}");
+    assert!(listed.contains("<a class=\"bare\" href=\"/test\" aria-current=\"true\">Test</a>"));
+    let of_advertiser = advertiser.get("/test").await.html;
+    assert!(of_advertiser.contains("T-2") && !of_advertiser.contains("5.00 EUR"));
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    assert_eq!(affiliate.get("/test").await.status, StatusCode::FORBIDDEN);
+    assert!(!affiliate.get("/").await.html.contains("href=\"/test\""));
     assert_eq!(see_other(&owner.submit(&page, &go, &[]).await), page);
     assert_eq!(reached().await, 10, "live");
     assert_eq!(

@@ -6,30 +6,9 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 use tenancy::RoleKind;
+use testkit::TestApp;
 use testkit::browser::{Browser, Client, Locator};
 use testkit::people::see_other;
-use testkit::{SignIn, TestApp};
-
-async fn sign_in(app: &TestApp, page: &Client, person: &SignIn) {
-    page.goto(&format!("{}/sign-in", app.dashboard_url))
-        .await
-        .unwrap();
-    for (field, text) in [("email", &person.email), ("password", &person.password)] {
-        let field = page.find(Locator::Id(field)).await.unwrap();
-        field.send_keys(text).await.unwrap();
-    }
-    page.find(Locator::Css("main button"))
-        .await
-        .unwrap()
-        .click()
-        .await
-        .unwrap();
-    page.wait()
-        .at_most(Duration::from_secs(10))
-        .for_element(Locator::Css(".rail"))
-        .await
-        .unwrap();
-}
 
 /// Value of an expression on the page.
 async fn value(page: &Client, expression: &str) -> Value {
@@ -64,7 +43,7 @@ async fn the_rail_folds_slides_in_on_a_phone_and_leaves_the_page_its_room() {
     orders(&app).await;
     let browser = Browser::start().await;
     let page = &browser.client;
-    sign_in(&app, page, &app.scene.owner).await;
+    browser.sign_in(&app, &app.scene.owner).await;
     let width = "Math.round(document.querySelector('.rail').getBoundingClientRect().width)";
     assert_eq!(value(page, width).await, 232);
     // Icons are drawn from the sprite under the policy of the page.
@@ -146,7 +125,7 @@ async fn rows_are_ticked_by_keys_and_decided_together_after_their_effect_was_sho
     orders(&app).await;
     let browser = Browser::start().await;
     let page = &browser.client;
-    sign_in(&app, page, &app.scene.owner).await;
+    browser.sign_in(&app, &app.scene.owner).await;
     page.goto(&format!("{}/conversions", app.dashboard_url))
         .await
         .unwrap();

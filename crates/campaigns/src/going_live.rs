@@ -14,7 +14,7 @@ use crate::goals;
 use crate::links::{self, Link, NewLink};
 use crate::test_orders::unproven;
 pub use crate::test_orders::{
-    ORDERS, Proof, SIMULATED, TestOrder, live_hosts, orders, proof, simulated_orders,
+    ListedOrder, ORDERS, Proof, SIMULATED, TestOrder, latest, live_hosts, orders, proof, simulated_orders,
 };
 
 /// Name of the affiliate that owns test links, so that no real affiliate earns commission by tests.

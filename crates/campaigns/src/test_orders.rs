@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use schema::{CampaignId, GoalId, NetworkConn, PostbackId, networks, test_conversions};
-use tenancy::ChangeError;
+use schema::{CampaignId, Currency, GoalId, NetworkConn, PostbackId, networks, test_conversions};
+use tenancy::{ChangeError, Scope};
 
 use crate::campaigns::{self, Campaign};
 use crate::destination::Destination;
@@ -98,6 +98,76 @@ pub async fn orders(conn: &mut NetworkConn, campaign_id: CampaignId) -> QueryRes
         ))
         .load(&mut **conn)
         .await
+}
+
+/// Test order in the list of all campaigns.
+#[derive(Debug, Clone, Queryable)]
+pub struct ListedOrder {
+    /// Postback that reported the order.
+    pub postback_id: PostbackId,
+    /// Time the postback was received.
+    pub at: DateTime<Utc>,
+    /// Campaign.
+    pub campaign_id: CampaignId,
+    /// Name of the campaign.
+    pub campaign: String,
+    /// Name of the goal.
+    pub goal: String,
+    /// Order ID of the advertiser; `None` if the postback had none.
+    pub order_id: Option<String>,
+    /// Order amount in micro-units; `None` if the postback had none.
+    pub amount_micros: Option<i64>,
+    /// Currency of the amount and of the commission.
+    pub currency: Currency,
+    /// Commission that a live order would have earned, in micro-units.
+    pub commission_micros: i64,
+    /// True for an order of our simulation.
+    pub is_simulated: bool,
+}
+
+/// Latest test orders and simulated orders in `scope`, newest first; those received before `before`, if it is given.
+///
+/// # Errors
+/// Database errors.
+pub async fn latest(
+    conn: &mut NetworkConn,
+    scope: Scope,
+    before: Option<PostbackId>,
+    limit: i64,
+) -> QueryResult<Vec<ListedOrder>> {
+    let network_id = conn.network_id();
+    let of_campaign = schema::campaigns::network_id
+        .eq(test_conversions::network_id)
+        .and(schema::campaigns::id.eq(test_conversions::campaign_id));
+    let of_goal = schema::goals::network_id
+        .eq(test_conversions::network_id)
+        .and(schema::goals::id.eq(test_conversions::goal_id));
+    let mut query = test_conversions::table
+        .inner_join(schema::campaigns::table.on(of_campaign))
+        .inner_join(schema::goals::table.on(of_goal))
+        .filter(test_conversions::network_id.eq(network_id))
+        .order(test_conversions::id.desc())
+        .limit(limit)
+        .select((
+            test_conversions::id,
+            test_conversions::converted_at,
+            test_conversions::campaign_id,
+            schema::campaigns::name,
+            schema::goals::name,
+            test_conversions::order_id,
+            test_conversions::amount_micros,
+            test_conversions::currency,
+            test_conversions::commission_micros,
+            test_conversions::is_simulated,
+        ))
+        .into_boxed();
+    if let Some(advertiser_id) = scope.advertiser {
+        query = query.filter(schema::campaigns::advertiser_id.eq(advertiser_id));
+    }
+    if let Some(before) = before {
+        query = query.filter(test_conversions::id.lt(before));
+    }
+    query.load(&mut **conn).await
 }
 
 /// Number of simulated orders of each goal of a campaign that has any.

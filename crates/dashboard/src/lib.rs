@@ -16,6 +16,7 @@ mod navigation;
 mod notice;
 mod page;
 mod pages;
+mod period_bar;
 mod routes;
 mod shell;
 mod urls;

@@ -106,6 +106,44 @@ pub(crate) fn of_member(actor: &Actor, current: &str) -> Vec<NavSection> {
     ])
 }
 
+/// Keys that work on every page, and what they do.
+pub(crate) const SHORTCUTS: [(&str, &str); 9] = [
+    ("/", "Search"),
+    ("?", "Show this list"),
+    ("Esc", "Close a menu"),
+    ("[ ]", "Earlier and later period"),
+    ("j k", "Next and previous row"),
+    ("x", "Tick the row"),
+    ("Enter", "Open the row"),
+    ("f", "Filter by the row"),
+    ("g", "Go to a page"),
+];
+
+/// Key that opens an entry of the rail after `g`. None for entries without one.
+pub(crate) fn key(href: &str) -> Option<&'static str> {
+    let keys = [
+        ("/", "h"),
+        ("/ops", "h"),
+        ("/reports", "r"),
+        ("/ops/report", "r"),
+        ("/conversions", "c"),
+        ("/postbacks", "p"),
+        ("/destinations", "d"),
+        ("/campaigns", "m"),
+        ("/advertisers", "v"),
+        ("/affiliates", "a"),
+        ("/applications", "l"),
+        ("/integration", "i"),
+        ("/members", "u"),
+        ("/settings", "s"),
+        ("/settings/keys", "k"),
+        ("/ops/node", "n"),
+        ("/ops/log", "l"),
+    ];
+    let found = keys.into_iter().find(|(page, _)| *page == href);
+    found.map(|(_, key)| key)
+}
+
 /// Navigation of an operator's pages.
 pub(crate) fn of_operator(current: &str) -> Vec<NavSection> {
     shown([section(

@@ -53,6 +53,15 @@ impl PageRequest {
             .is_some_and(|cookie| cookie.value() == "narrow")
     }
 
+    /// Height of the rows of reports in this browser: `compact`, `standard` or `comfortable`.
+    pub(crate) fn density(&self) -> &'static str {
+        match self.http.cookie("density").as_ref().map(|cookie| cookie.value()) {
+            Some("compact") => "compact",
+            Some("comfortable") => "comfortable",
+            _ => "standard",
+        }
+    }
+
     /// True if the signed-in person is an operator who acts under their own name.
     pub(crate) fn is_operator(&self) -> bool {
         let extensions = self.http.extensions();

@@ -10,7 +10,7 @@ use schema::clock;
 use tenancy::affiliates::AffiliateStatus;
 use tenancy::networks::{self, Network, NetworkStatus};
 use tenancy::unscoped::Visit;
-use tenancy::{Actor, csv_export, needs};
+use tenancy::{Actor, Permission, csv_export, needs};
 
 use crate::auth::find_visit;
 use crate::error::PageError;
@@ -37,6 +37,8 @@ pub(crate) struct Shell {
     pub(crate) theme: &'static str,
     pub(crate) here: String,
     pub(crate) live: bool,
+    /// Switch between live and test data: true on pages of test data. None for those who see no tests.
+    pub(crate) shows_tests: Option<bool>,
     /// Sentence about the action that led to the page.
     pub(crate) done: Option<String>,
 }
@@ -74,6 +76,7 @@ impl Shell {
             help: navigation::help(Some(actor), is_operator),
             frame: format!("{zone} · {}", network.currency),
             through: through(request.dashboard.tracker.complete_until(), zone),
+            shows_tests: actor.may(Permission::SeeIntegration).then_some(false),
             ..Self::bare(request, title)
         }
     }
@@ -143,6 +146,14 @@ impl Shell {
         }
     }
 
+    /// The shell of a page of test data.
+    pub(crate) fn of_tests(self) -> Self {
+        Self {
+            shows_tests: self.shows_tests.map(|_| true),
+            ..self
+        }
+    }
+
     /// Shell for tests of templates.
     #[cfg(test)]
     pub(crate) fn sample(title: &str) -> Self {
@@ -160,6 +171,7 @@ impl Shell {
             theme: "light",
             here: "/".to_owned(),
             live: false,
+            shows_tests: None,
             done: None,
         }
     }
@@ -180,6 +192,7 @@ impl Shell {
             theme: request.theme(),
             here: address(&request.http),
             live: !has(&request.http, "live=off"),
+            shows_tests: None,
             done: notice::of_page(&request.http, request.dashboard.cookies),
         }
     }

@@ -322,6 +322,12 @@ impl Dimension {
         )
     }
 
+    /// True if a report can be narrowed to one of its values: not to hours, nor to days of the week.
+    #[must_use]
+    pub fn can_narrow(self) -> bool {
+        !matches!(self, Self::Hour | Self::HourOfDay | Self::Weekday)
+    }
+
     /// Stored property that it is made of.
     pub(crate) fn field(self) -> Field {
         match self {

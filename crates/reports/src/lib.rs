@@ -40,8 +40,8 @@ pub use kept::{Expired, KeptReport};
 pub use metric::Metric;
 pub use period::{Period, StoredQuery, sentences};
 pub use query::{
-    Basis, Compared, Comparison, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test, joined,
+    Basis, Compared, Comparison, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test, joined, separated,
 };
-pub use report::{Key, Report, Row};
+pub use report::{Key, Report, Row, filter_names};
 pub use threshold::Threshold;
 pub use xlsx::{XLSX_TYPE, XlsxError, to_xlsx};

@@ -15,7 +15,7 @@ use crate::dimension::Object;
 use crate::error::ReportError;
 use crate::groups::{Clicks, Groups};
 use crate::keys::{self, GroupKey, Keys, Texts};
-use crate::query::Sort;
+use crate::query::{Sort, Test};
 use crate::{Dimension, Figures, ReportQuery};
 
 /// Groups from which on they are put in order on another thread.
@@ -172,17 +172,50 @@ pub(crate) async fn names(
     Ok(names)
 }
 
+/// Names of the objects that filters name, by their public IDs. For actors who see the whole network.
+///
+/// # Errors
+/// The error of the database.
+pub async fn filter_names(
+    conn: &mut NetworkConn,
+    query: &ReportQuery,
+) -> QueryResult<HashMap<String, String>> {
+    let mut names = HashMap::new();
+    for filter in &query.filters {
+        let (Some(object), Test::Is(values) | Test::IsNot(values)) =
+            (filter.dimension.object(), &filter.test)
+        else {
+            continue;
+        };
+        let stored = values
+            .iter()
+            .filter_map(|value| filter.dimension.stored(value).ok());
+        let ids: Vec<i32> = stored.filter_map(|id| id.parse().ok()).collect();
+        let found = load_names(conn, object, ids).await?;
+        names.extend(
+            found
+                .into_iter()
+                .map(|found| (object.public(found.id), found.name)),
+        );
+    }
+    Ok(names)
+}
+
+async fn load_names(conn: &mut NetworkConn, object: Object, ids: Vec<i32>) -> QueryResult<Vec<Name>> {
+    diesel::sql_query(object.names())
+        .bind::<Integer, _>(conn.network_id())
+        .bind::<Array<Integer>, _>(ids)
+        .load(&mut **conn)
+        .await
+}
+
 async fn names_of(conn: &mut NetworkConn, object: Object, texts: &Texts) -> QueryResult<Names> {
     let codes: HashMap<i32, usize> = texts
         .iter()
         .filter_map(|(code, text)| Some((text.parse().ok()?, code)))
         .collect();
     let ids: Vec<i32> = codes.keys().copied().collect();
-    let found: Vec<Name> = diesel::sql_query(object.names())
-        .bind::<Integer, _>(conn.network_id())
-        .bind::<Array<Integer>, _>(ids)
-        .load(&mut **conn)
-        .await?;
+    let found = load_names(conn, object, ids).await?;
     let named = |found: Name| Some((*codes.get(&found.id)?, found.name));
     Ok(found.into_iter().filter_map(named).collect())
 }

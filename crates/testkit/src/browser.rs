@@ -13,6 +13,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::{SignIn, TestApp};
+
 /// Browser with an empty profile. Closed when dropped.
 pub struct Browser {
     /// WebDriver client.
@@ -64,6 +66,43 @@ impl Browser {
         }
     }
 
+    /// Signs a person in on the dashboard of an app.
+    ///
+    /// # Panics
+    /// When the first page does not open.
+    pub async fn sign_in(&self, app: &TestApp, person: &SignIn) {
+        let page = &self.client;
+        let url = format!("{}/sign-in", app.dashboard_url);
+        page.goto(&url).await.expect("the form");
+        for (field, text) in [("email", &person.email), ("password", &person.password)] {
+            let field = page.find(Locator::Id(field)).await.expect("a field");
+            field.send_keys(text).await.expect("text is typed");
+        }
+        let button = page.find(Locator::Css("main button")).await.expect("a button");
+        button.click().await.expect("the form is sent");
+        let rail = Locator::Css(".rail");
+        let wait = page
+            .wait()
+            .at_most(Duration::from_secs(10))
+            .for_element(rail)
+            .await;
+        wait.expect("a page of the network");
+    }
+
+    /// Sets the size of the page, also below the least size of a window.
+    ///
+    /// # Panics
+    /// When the driver refuses it.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let size =
+            serde_json::json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        let command = Devtools {
+            command: "Emulation.setDeviceMetricsOverride",
+            parameters: size,
+        };
+        self.client.issue_cmd(command).await.expect("another size");
+    }
+
     /// Returns the browser's log since the last call: console messages, violations of a policy, failed requests.
     ///
     /// # Panics
@@ -71,6 +110,27 @@ impl Browser {
     pub async fn log(&self) -> Vec<Value> {
         let log = self.client.issue_cmd(ReadLog).await.expect("the browser's log");
         log.as_array().cloned().expect("a list of entries")
+    }
+}
+
+/// Command of Chromium's developer tools.
+#[derive(Debug)]
+struct Devtools {
+    command: &'static str,
+    parameters: Value,
+}
+
+impl WebDriverCompatibleCommand for Devtools {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, <Url as FromStr>::Err> {
+        base.join(&format!(
+            "session/{}/goog/cdp/execute",
+            session.unwrap_or_default()
+        ))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        let body = serde_json::json!({ "cmd": self.command, "params": self.parameters });
+        (Method::POST, Some(body.to_string()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod parse;
 
-use chrono::{DateTime, Days, Months, NaiveDate, Utc};
+use chrono::{DateTime, Days, Months, NaiveDate, Utc, Weekday};
 use chrono_tz::Tz;
 use schema::{Currency, clock, text_enum};
 use tenancy::Actor;
@@ -289,22 +289,22 @@ impl ReportQuery {
         })
     }
 
-    /// The query narrowed to one value of a dimension.
+    /// The query narrowed to one value of a dimension; to the days of a span of time.
     #[must_use]
     pub fn narrowed(&self, dimension: Dimension, value: &str) -> Self {
         let mut narrowed = self.clone();
-        match (dimension, value.parse::<NaiveDate>()) {
-            (Dimension::Day, Ok(day)) => (narrowed.from, narrowed.to) = (day, day),
-            _ if dimension.is_time() => {}
-            _ => {
-                let test = match value {
-                    "" => Test::Empty(true),
-                    value => Test::Is(vec![value.to_owned()]),
-                };
-                narrowed.filters.retain(|filter| filter.dimension != dimension);
-                narrowed.filters.push(Filter { dimension, test });
+        if dimension.is_time() {
+            if let Some((from, to)) = days_of(dimension, value) {
+                (narrowed.from, narrowed.to) = (from.max(self.from), to.min(self.to));
             }
+            return narrowed;
         }
+        let test = match value {
+            "" => Test::Empty(true),
+            value => Test::Is(vec![value.to_owned()]),
+        };
+        narrowed.filters.retain(|filter| filter.dimension != dimension);
+        narrowed.filters.push(Filter { dimension, test });
         narrowed
     }
 
@@ -329,6 +329,37 @@ impl ReportQuery {
     }
 }
 
+/// First and last day of a span of time; none for hours and days of the week.
+fn days_of(dimension: Dimension, value: &str) -> Option<(NaiveDate, NaiveDate)> {
+    let week = |first: NaiveDate| Some((first, first.checked_add_days(Days::new(6))?));
+    let months = |year: &str, month: u32, count: u32| {
+        let first = NaiveDate::from_ymd_opt(year.parse().ok()?, month, 1)?;
+        Some((first, first.checked_add_months(Months::new(count))?.pred_opt()?))
+    };
+    match dimension {
+        Dimension::Day => value.parse().ok().map(|day| (day, day)),
+        Dimension::SundayWeek => week(value.parse().ok()?),
+        Dimension::Week => {
+            let (year, number) = value.split_once("-W")?;
+            week(NaiveDate::from_isoywd_opt(
+                year.parse().ok()?,
+                number.parse().ok()?,
+                Weekday::Mon,
+            )?)
+        }
+        Dimension::Month => {
+            let (year, month) = value.split_once('-')?;
+            months(year, month.parse().ok()?, 1)
+        }
+        Dimension::Quarter => {
+            let (year, quarter) = value.split_once("-Q")?;
+            let quarter: u32 = quarter.parse().ok()?;
+            months(year, (quarter.checked_sub(1)?).checked_mul(3)? + 1, 3)
+        }
+        _ => None,
+    }
+}
+
 fn days(count: i64) -> Option<Days> {
     u64::try_from(count).ok().map(Days::new)
 }
@@ -340,4 +371,47 @@ pub fn joined(values: &[String]) -> String {
         .iter()
         .map(|value| value.replace('\\', "\\\\").replace(',', "\\,"));
     escaped.collect::<Vec<_>>().join(",")
+}
+
+/// Values of a parameter that [`joined`] wrote.
+#[must_use]
+pub fn separated(text: &str) -> Vec<String> {
+    let (mut values, mut value) = (Vec::new(), String::new());
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => value.extend(letters.next()),
+            ',' => values.push(std::mem::take(&mut value).trim().to_owned()),
+            other => value.push(other),
+        }
+    }
+    values.push(value.trim().to_owned());
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_of_time_narrows_to_its_days_within_the_period() {
+        let query = ReportQuery {
+            from: "2026-11-04".parse().unwrap(),
+            to: "2026-12-01".parse().unwrap(),
+            ..ReportQuery::last_days(1, NaiveDate::MIN, vec![Dimension::Week])
+        };
+        for (dimension, value, days) in [
+            (Dimension::Day, "2026-11-21", "2026-11-21 2026-11-21"),
+            (Dimension::Week, "2026-W47", "2026-11-16 2026-11-22"),
+            (Dimension::SundayWeek, "2026-11-15", "2026-11-15 2026-11-21"),
+            (Dimension::Month, "2026-11", "2026-11-04 2026-11-30"),
+            (Dimension::Quarter, "2026-Q4", "2026-11-04 2026-12-01"),
+            (Dimension::Hour, "2026-11-21 14:00", "2026-11-04 2026-12-01"),
+            (Dimension::Quarter, "2026-Q0", "2026-11-04 2026-12-01"),
+        ] {
+            let narrowed = query.narrowed(dimension, value);
+            assert_eq!(format!("{} {}", narrowed.from, narrowed.to), days, "{value}");
+            assert!(narrowed.filters.is_empty());
+        }
+    }
 }

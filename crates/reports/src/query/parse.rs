@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use schema::Currency;
 
-use super::{Compared, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test};
+use super::{Compared, Filter, MAX_DEPTH, QueryProblem, ReportQuery, Sort, Test, separated};
 use crate::{Dimension, Threshold};
 
 /// Longest period in days: two years and a leap day.
@@ -161,21 +161,6 @@ fn compare(value: &str) -> Result<Compared, String> {
     }
 }
 
-/// Values between commas; a backslash in front of a comma makes it part of a value.
-fn split(text: &str) -> Vec<String> {
-    let (mut values, mut value) = (Vec::new(), String::new());
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' => value.extend(letters.next()),
-            ',' => values.push(std::mem::take(&mut value).trim().to_owned()),
-            other => value.push(other),
-        }
-    }
-    values.push(value.trim().to_owned());
-    values
-}
-
 fn filter(name: &str, value: &str) -> Result<Filter, String> {
     let (name, test) = name.split_once('.').unwrap_or((name, ""));
     let dimension: Dimension = name
@@ -197,7 +182,7 @@ fn filter(name: &str, value: &str) -> Result<Filter, String> {
         Ok(value.to_owned())
     };
     let values = || {
-        let values = split(value);
+        let values = separated(value);
         if values.len() > MAX_VALUES || values.iter().any(|value| value.chars().count() > MAX_LENGTH) {
             return Err(format!(
                 "Use at most {MAX_VALUES} values of at most {MAX_LENGTH} characters."

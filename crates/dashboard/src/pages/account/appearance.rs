@@ -1,4 +1,4 @@
-//! Appearance of the pages in one browser: colour scheme and width of the rail, each in a cookie.
+//! Appearance of the pages in one browser: colour scheme, width of the rail and height of rows, each in a cookie.
 
 use actix_web::cookie::{Cookie, SameSite, time};
 
@@ -22,6 +22,15 @@ pub(super) async fn fold_rail(form: PostedForm) -> PageResult {
         _ => "wide",
     };
     store("rail", width, &form)
+}
+
+/// `POST /density`: stores the height of the rows of reports and redirects back.
+pub(super) async fn choose_density(form: PostedForm) -> PageResult {
+    let height = match form.get("density") {
+        height @ ("compact" | "comfortable") => height,
+        _ => "standard",
+    };
+    store("density", height, &form)
 }
 
 fn store(name: &'static str, value: &str, form: &PostedForm) -> PageResult {

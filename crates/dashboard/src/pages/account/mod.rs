@@ -37,6 +37,7 @@ routes! {
     get "/join/{slug}/{token}" => join::status;
     post "/theme" => appearance::choose_theme;
     post "/rail" => appearance::fold_rail;
+    post "/density" => appearance::choose_density;
 }
 
 routes! {

@@ -141,7 +141,7 @@ pub(super) async fn render<P>(mut page: Page<P>, campaign: Campaign, state: Stat
     html_with(
         status,
         &Show {
-            shell: frame.shell(section(&frame.actor), &title),
+            shell: frame.shell(section(&frame.actor), &title).of_tests(),
             url: urls::test(campaign.id),
             campaign: frame
                 .actor

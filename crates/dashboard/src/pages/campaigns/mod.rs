@@ -10,6 +10,7 @@ mod rules;
 mod settings;
 mod sheets;
 mod simulation;
+mod test_data;
 
 use crate::routes::routes;
 
@@ -30,6 +31,7 @@ routes! {
     post "/campaigns/{id}/coupons" => parts::add_coupon;
     post "/campaigns/{id}/coupons/remove" => parts::remove_coupon;
     post "/campaigns/{id}/promoters" => parts::set_promoter;
+    get "/test" => test_data::list;
     get "/campaigns/{id}/test" => going_live::show;
     post "/campaigns/{id}/test" => going_live::set_up;
     post "/campaigns/{id}/test/simulate" => simulation::run;

@@ -1,5 +1,6 @@
 //! Pages of figures: home, reports, conversions, clicks, search.
 
+mod change;
 mod clicks;
 mod conversion;
 mod conversions;

@@ -155,11 +155,21 @@ pub(super) async fn show(request: PageRequest, path: web::Path<String>) -> PageR
             .iter()
             .map(|metric| (metric.label(), metric.definition()))
             .collect(),
-        total: cells(&metrics, &report.total, report.total_before.as_ref()),
+        total: cells(
+            &metrics,
+            (&report.total, report.total_before.as_ref()),
+            None,
+            network.currency,
+        ),
         rows: rows
             .map(|row: Row| SharedRow {
                 keys: row.keys.iter().map(label).collect(),
-                cells: cells(&metrics, &row.figures, row.before.as_ref()),
+                cells: cells(
+                    &metrics,
+                    (&row.figures, row.before.as_ref()),
+                    None,
+                    network.currency,
+                ),
             })
             .collect(),
         at,

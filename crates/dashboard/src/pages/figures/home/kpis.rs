@@ -1,7 +1,7 @@
 //! Figures at the top of home: each with its change against the period before and a sparkline; and the balance of a party.
 
 use conversions::ledger::{self, Party};
-use reports::{Dimension, Figures, Metric, ReportQuery};
+use reports::{Compared, Comparison, Dimension, Figures, Metric, ReportQuery};
 use schema::{Currency, Money};
 use tenancy::Permission;
 
@@ -11,9 +11,8 @@ use crate::chart::sparkline;
 use crate::error::PageError;
 use crate::format;
 use crate::page::Page;
-
-/// Events of the period before below which a change in per cent would be chance.
-const SMALL_SAMPLE: i64 = 30;
+use crate::pages::figures::change::Change;
+use crate::period_bar::PagePeriod;
 
 /// Figure with its change.
 pub(super) struct Kpi {
@@ -32,47 +31,6 @@ pub(super) struct Kpi {
     pub(super) spark: String,
     /// CSS class of the series.
     pub(super) series: &'static str,
-}
-
-/// Change against the period before.
-pub(super) struct Change {
-    /// Text, such as `▲ 12.4 %`.
-    pub(super) text: String,
-    /// Direction for screen readers; empty if the text says it all.
-    pub(super) direction: &'static str,
-    /// CSS class: `good`, `bad`, or empty.
-    pub(super) class: &'static str,
-}
-
-impl Change {
-    /// Change of a value. `was` is the value before in words, which stands for a change that would be chance.
-    #[expect(clippy::float_cmp, reason = "equal sums are equal floats")]
-    fn new(now: f64, before: f64, events_before: i64, was: String) -> Self {
-        let share = (now - before) / before;
-        let (mark, direction, class) = if now == before {
-            ("=", "unchanged", "")
-        } else if share > 0.0 {
-            ("▲", "up", "good")
-        } else {
-            ("▼", "down", "bad")
-        };
-        if events_before < SMALL_SAMPLE || before <= 0.0 {
-            return Self {
-                text: if before > 0.0 {
-                    format!("was {was}")
-                } else {
-                    "none before".to_owned()
-                },
-                direction: "",
-                class: "",
-            };
-        }
-        Self {
-            text: format!("{mark} {:.1} %", share.abs() * 100.0),
-            direction,
-            class,
-        }
-    }
 }
 
 impl Kpi {
@@ -134,7 +92,7 @@ impl Kpi {
             value: format::compact(now),
             exact: format::count(now),
             others: Vec::new(),
-            change: Change::new(now as f64, before as f64, before, format::compact(before)),
+            change: Change::new(now as f64, before as f64, before, &format::compact(before)),
             spark: sparkline(&values),
             series: class,
         }
@@ -159,7 +117,7 @@ impl Kpi {
                 now.unwrap_or(0.0),
                 before.unwrap_or(0.0),
                 series.before.conversions(),
-                format::percent(before),
+                &format::percent(before),
             ),
             spark: sparkline(&values),
             series: "rate",
@@ -221,7 +179,7 @@ impl Kpi {
                 float(leading_now),
                 float(leading_before),
                 events,
-                format::compact_money(leading_before),
+                &format::compact_money(leading_before),
             ),
             spark: sparkline(&values),
             series: class,
@@ -231,10 +189,19 @@ impl Kpi {
 
 /// URL of the report of a metric in the period, beside the period before.
 fn url(series: &Series, metric: Metric) -> String {
-    format!(
-        "/reports?period={}&group=campaign&sort=-{metric}&compare=previous",
-        series.period
-    )
+    let period = PagePeriod {
+        compare: series
+            .period
+            .compare
+            .or(Some(Compared::With(Comparison::Previous))),
+        ..series.period
+    };
+    let pairs: Vec<_> = period
+        .pairs()
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    format!("/reports?{}&group=campaign&sort=-{metric}", pairs.join("&"))
 }
 
 /// Sum that a party earns or owes.
@@ -285,23 +252,5 @@ impl Balance {
                 url: "/conversions?status=approved",
             },
         ])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_change_of_a_small_sample_is_the_value_before() {
-        let change = |now: f64, before: f64, events| {
-            let change = Change::new(now, before, events, "5".to_owned());
-            (change.text, change.direction, change.class)
-        };
-        assert_eq!(change(112.4, 100.0, 100), ("▲ 12.4 %".to_owned(), "up", "good"));
-        assert_eq!(change(96.9, 100.0, 100), ("▼ 3.1 %".to_owned(), "down", "bad"));
-        assert_eq!(change(100.0, 100.0, 100), ("= 0.0 %".to_owned(), "unchanged", ""));
-        assert_eq!(change(9.0, 5.0, 5), ("was 5".to_owned(), "", ""));
-        assert_eq!(change(9.0, 0.0, 0), ("none before".to_owned(), "", ""));
     }
 }

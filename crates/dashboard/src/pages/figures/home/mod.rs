@@ -7,11 +7,10 @@ mod kpis;
 mod series;
 mod top;
 
-use actix_web::web;
 use askama::Template;
+use chrono::NaiveDate;
 use conversions::ConversionFilter;
-use reports::{Figures, Period, Report, ReportQuery};
-use serde::Deserialize;
+use reports::{Figures, Period, Report, ReportQuery, StoredQuery, sentences};
 use tenancy::{Permission, needs};
 
 use self::attention::Attention;
@@ -24,34 +23,20 @@ use crate::chart::LineChart;
 use crate::error::PageError;
 use crate::listing;
 use crate::page::{Frame, Page};
+use crate::period_bar::{PagePeriod, PeriodBar};
 use crate::shell::{PageResult, Shell, html, see_other};
 
 /// Number of the latest conversions.
 const LATEST: i64 = 8;
 
-/// Periods to choose from.
-const PERIODS: [Period; 6] = [
-    Period::Today,
-    Period::Yesterday,
-    Period::Last7Days,
-    Period::Last30Days,
-    Period::ThisMonth,
-    Period::LastMonth,
-];
-
-/// Choices of the page, from the query string.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Chosen {
-    #[serde(default)]
-    period: String,
-}
-
 /// `GET /`
-pub(super) async fn show(mut page: Page<needs::SignIn>, chosen: web::Query<Chosen>) -> PageResult {
+pub(super) async fn show(mut page: Page<needs::SignIn>) -> PageResult {
     if !page.actor.may(Permission::SeeReports) {
         return see_other("/integration");
     }
-    let period = listing::word(&chosen.period)?.unwrap_or(Period::Last7Days);
+    let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
+    let text = page.request.http.query_string().to_owned();
+    let period = chosen(&page, &text, today)?;
     let scope = page.actor.scope();
     let series = Series::load(&mut page, period).await?;
     let filter = ConversionFilter {
@@ -77,9 +62,9 @@ pub(super) async fn show(mut page: Page<needs::SignIn>, chosen: web::Query<Chose
     let balances = Balance::load(&mut page).await?;
     let tops = Top::load(&mut page, period).await?;
     let frame = page.commit().await?;
-    html(&Home {
+    let mut response = html(&Home {
         shell: frame.shell("Home", "Home"),
-        periods: periods(period),
+        bar: PeriodBar::new("/", "", period, today, true),
         compared: series.compared.clone(),
         steps,
         attention: attention.shown(&frame),
@@ -91,6 +76,27 @@ pub(super) async fn show(mut page: Page<needs::SignIn>, chosen: web::Query<Chose
         tops,
         live: Live::new(&frame, period, kpis, latest),
         may_configure: frame.actor.may(Permission::Configure),
+    })?;
+    if PagePeriod::is_chosen(&text) {
+        period.remember(&frame.request, &mut response);
+    }
+    Ok(response)
+}
+
+/// Period of the page: of the URL, or else that of the page before, or else the last seven days.
+fn chosen<P>(page: &Page<P>, query: &str, today: NaiveDate) -> Result<PagePeriod, PageError> {
+    if !PagePeriod::is_chosen(query) {
+        let remembered = PagePeriod::remembered(&page.request, today);
+        return Ok(remembered.unwrap_or(PagePeriod::of(Period::Last7Days, today)));
+    }
+    let refused = |problems: Vec<_>| PageError::BadRequest(sentences(&problems));
+    let zone = page.network.time_zone();
+    let (query, period) = StoredQuery::parse(query, &["live"], page.now, zone).map_err(refused)?;
+    Ok(PagePeriod {
+        period,
+        from: query.from,
+        to: query.to,
+        compare: query.compare,
     })
 }
 
@@ -107,17 +113,6 @@ async fn run<P>(page: &mut Page<P>, query: &ReportQuery, rows: usize) -> Result<
     }
 }
 
-/// URL and label of each period, and true for the present one.
-fn periods(chosen: Period) -> Vec<(String, &'static str, bool)> {
-    PERIODS
-        .into_iter()
-        .map(|period| {
-            let url = format!("/?period={period}");
-            (url, period.label(), period == chosen)
-        })
-        .collect()
-}
-
 /// Part of the page that is refreshed while it is open.
 struct Live {
     /// URL of the refresh.
@@ -131,12 +126,19 @@ struct Live {
 impl Live {
     fn new<P>(
         frame: &Frame<P>,
-        period: Period,
+        period: PagePeriod,
         kpis: Vec<Kpi>,
         latest: Vec<conversions::NamedConversion>,
     ) -> Self {
         Self {
-            url: format!("/?period={period}"),
+            url: listing::with_query(
+                "/",
+                &period
+                    .pairs()
+                    .iter()
+                    .map(|(name, value)| (*name, value.as_str()))
+                    .collect::<Vec<_>>(),
+            ),
             kpis,
             latest: latest
                 .into_iter()
@@ -159,7 +161,7 @@ struct Refresh {
 #[template(path = "figures/home/show.html")]
 struct Home {
     shell: Shell,
-    periods: Vec<(String, &'static str, bool)>,
+    bar: PeriodBar,
     /// Words for the period that the figures are compared with.
     compared: String,
     steps: Vec<Step>,

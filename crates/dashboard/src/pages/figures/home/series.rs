@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use chrono::{NaiveDate, Timelike};
-use reports::{Compared, Comparison, Dimension, Figures, Period, Report, ReportQuery};
+use reports::{Compared, Comparison, Dimension, Figures, Report, ReportQuery};
 
 use super::run;
-use crate::chart::{LineChart, Point};
+use crate::chart::{Caption, LineChart, Point};
 use crate::error::PageError;
 use crate::format;
 use crate::page::Page;
+use crate::period_bar::PagePeriod;
 
 /// Day or hour of the period.
 pub(super) struct Span {
@@ -25,8 +26,8 @@ pub(super) struct Series {
     pub(super) total: Figures,
     /// Sums of the same spans of the period before.
     pub(super) before: Figures,
-    /// Period, as a parameter of reports.
-    pub(super) period: Period,
+    /// Period of the page.
+    pub(super) period: PagePeriod,
     /// Words for the period before.
     pub(super) compared: String,
     is_hourly: bool,
@@ -35,10 +36,10 @@ pub(super) struct Series {
 }
 
 impl Series {
-    pub(super) async fn load<P>(page: &mut Page<P>, period: Period) -> Result<Self, PageError> {
+    pub(super) async fn load<P>(page: &mut Page<P>, period: PagePeriod) -> Result<Self, PageError> {
         let now = page.now.with_timezone(&page.network.time_zone());
         let today = now.date_naive();
-        let (from, to) = period.days(today);
+        let (from, to) = (period.from, period.to);
         let is_hourly = from == to;
         let unit = if is_hourly {
             Dimension::Hour
@@ -48,7 +49,7 @@ impl Series {
         let query = ReportQuery {
             from,
             to,
-            compare: Some(Compared::With(Comparison::Previous)),
+            compare: Some(period.compare.unwrap_or(Compared::With(Comparison::Previous))),
             ..ReportQuery::last_days(1, today, vec![unit])
         };
         let earlier = query.compared();
@@ -83,7 +84,7 @@ impl Series {
             })
             .collect();
         let compared = match (is_hourly && to == today, first_before) {
-            (true, _) => format!("yesterday until {hours:02}:00"),
+            (true, (from, _)) => format!("{} until {hours:02}:00", format::day(from, today)),
             (false, (from, to)) if from == to => format::day(from, today),
             (false, (from, to)) => format!("{} – {}", format::day(from, today), format::day(to, today)),
         };
@@ -122,7 +123,7 @@ impl Series {
             .iter()
             .map(|span| Point {
                 label: span.label.clone(),
-                count: count(&span.figures),
+                value: Some(count(&span.figures)),
                 before: is_compared.then(|| count(&span.before)),
             })
             .collect();
@@ -131,7 +132,13 @@ impl Series {
         } else {
             ("Day", "by day")
         };
-        LineChart::new(&format!("{title} {by}"), series, span, &points, self.is_running)
+        let caption = Caption {
+            title: format!("{title} {by}"),
+            series,
+            span,
+            is_running: self.is_running,
+        };
+        LineChart::new(caption, &points, &format::count)
     }
 }
 

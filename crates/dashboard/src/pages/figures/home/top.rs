@@ -1,6 +1,6 @@
 //! Best campaigns, affiliates and links of a period, by conversions.
 
-use reports::{Dimension, Metric, Period, Report, ReportQuery, Row, Sort};
+use reports::{Dimension, Metric, Report, ReportQuery, Row, Sort};
 use schema::{Currency, Money};
 use tenancy::{Actor, Permission};
 
@@ -8,6 +8,7 @@ use super::run;
 use crate::error::PageError;
 use crate::format;
 use crate::page::Page;
+use crate::period_bar::PagePeriod;
 
 /// Rows of a list.
 const ROWS: usize = 5;
@@ -41,7 +42,7 @@ pub(super) struct TopRow {
 }
 
 impl Top {
-    pub(super) async fn load<P>(page: &mut Page<P>, period: Period) -> Result<Vec<Self>, PageError> {
+    pub(super) async fn load<P>(page: &mut Page<P>, period: PagePeriod) -> Result<Vec<Self>, PageError> {
         let dimensions = if page.actor.scope().affiliate.is_some() {
             [Dimension::Campaign, Dimension::Sub1]
         } else {
@@ -56,12 +57,11 @@ impl Top {
         Ok(tops)
     }
 
-    async fn of<P>(page: &mut Page<P>, period: Period, dimension: Dimension) -> Result<Self, PageError> {
+    async fn of<P>(page: &mut Page<P>, period: PagePeriod, dimension: Dimension) -> Result<Self, PageError> {
         let today = page.now.with_timezone(&page.network.time_zone()).date_naive();
-        let (from, to) = period.days(today);
         let query = ReportQuery {
-            from,
-            to,
+            from: period.from,
+            to: period.to,
             sort: Some(Sort {
                 metric: Some(Metric::Conversions),
                 is_descending: true,
