@@ -21,15 +21,15 @@ const USUAL_LIFETIME_SECONDS: u64 = 300;
 
 /// Permission of the owner of an account to call in its name.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Grant {
+pub struct Grant {
     /// Address that exchanges the refresh token.
-    pub(crate) token_url: Url,
+    pub token_url: Url,
     /// Identifier of the registered application.
-    pub(crate) client_id: String,
+    pub client_id: String,
     /// Secret of the application.
-    pub(crate) client_secret: String,
+    pub client_secret: String,
     /// Token that stands for the permission.
-    pub(crate) refresh_token: String,
+    pub refresh_token: String,
 }
 
 impl std::fmt::Debug for Grant {

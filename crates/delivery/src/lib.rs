@@ -29,6 +29,7 @@ pub use content::{Content, DeliveryEvent, NetworkFacts};
 pub use engine::{Engine, EngineSettings, Lateness, SetAlarm};
 pub use facts::{Facts, SCHEMA_VERSION, example};
 pub use format::BodyFormat;
+pub use grant::Grant;
 pub use guard::{Allowed, Guard, Refused};
 pub use message::{Target, Writer};
 pub use notices::notify;

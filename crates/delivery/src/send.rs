@@ -56,7 +56,7 @@ pub struct Call {
     /// Headers besides User-Agent.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Grant whose access token is sent as `Authorization`, if any.
-    pub(crate) grant: Option<Grant>,
+    pub grant: Option<Grant>,
     /// Type and content of the body, if any.
     pub body: Option<(&'static str, Vec<u8>)>,
     /// Reason in an answer of 2xx why it is a failure, for receivers that report errors so.

@@ -14,6 +14,7 @@ mod acknowledgements;
 mod against;
 mod cost;
 mod cpu;
+mod deliveries;
 mod figures;
 pub(crate) mod instructions;
 mod latency;
@@ -75,6 +76,9 @@ pub(crate) struct BenchOptions {
     /// Links of the row memory.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     many_links: u64,
+    /// Deliveries that are queued in the row deliveries.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
+    queued_deliveries: u64,
     /// Also write the result to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -121,6 +125,8 @@ pub(crate) enum BenchRow {
     Stopped,
     /// Memory of the server with a hundred and with very many links.
     Memory,
+    /// Deliveries to fifty destinations, beside a bare client, and the cost of a long queue for clicks.
+    Deliveries,
 }
 
 /// Amount of measuring.
@@ -248,6 +254,7 @@ impl BenchRow {
             Self::Disk => cost::disk(testbed, effort).await,
             Self::Stopped => redirects::while_stopped(testbed, effort).await,
             Self::Memory => cost::memory(testbed, effort, options.many_links).await,
+            Self::Deliveries => deliveries::drain(testbed, effort, options.queued_deliveries).await,
         }
     }
 }

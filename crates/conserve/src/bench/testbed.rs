@@ -208,7 +208,8 @@ fn node_settings(server: &Path, cluster: &Cluster, folder: &Path) -> NodeSetting
         // Defaults of the server.
         segment_mib: 64,
         quota_mib: 8192,
-        options: Vec::new(),
+        // Deliveries go to a receiver of this machine.
+        options: vec!["--delivery-allow".to_owned(), "127.0.0.0/8".to_owned()],
         environment: vec![("CLICKLEDGER_SECRET".to_owned(), traffic::secret_text())],
     }
 }
