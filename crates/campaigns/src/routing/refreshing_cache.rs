@@ -299,8 +299,11 @@ where
                 }
                 Ok(Err(error)) => tracing::warn!(cache = name, %error, "configuration not reloaded"),
                 Err(_) => {
+                    // Once a back-off: many values become due while the database does not answer.
+                    if !loads.is_backing_off() {
+                        tracing::warn!(cache = name, "configuration not reloaded within a second");
+                    }
                     loads.back_off();
-                    tracing::warn!(cache = name, "configuration not reloaded within a second");
                 }
             }
         };
