@@ -284,10 +284,10 @@ async fn microsoft_gets_its_token_and_google_an_access_token_that_is_fetched_onc
     let affiliate = app.sign_in(&app.scene.affiliate).await;
     let (at, exchange) = (receiver.url(), format!("{}/token", receiver.url()));
     let google = format!(
-        "{at}/google?client_id=app&client_secret=hidden&refresh_token=1%2F%2Fabc&token_url={exchange}&account=1&action=2\
+        "{at}/google?client_id=app&client_secret=s3cret&refresh_token=1%2F%2Fgr4nt&token_url={exchange}&account=1&action=2\
          &gclid={{sub1}}&value={{amount}}&currency={{currency}}"
     );
-    let microsoft = format!("{at}/microsoft?token=hidden&event_name=purchase&msclkid={{sub1}}");
+    let microsoft = format!("{at}/microsoft?token=s3cret&event_name=purchase&msclkid={{sub1}}");
     for (format, url) in [("google", &google), ("microsoft", &microsoft)] {
         let fields = [
             ("kind", "postback"),
@@ -301,7 +301,7 @@ async fn microsoft_gets_its_token_and_google_an_access_token_that_is_fetched_onc
             .submit("/destinations/new", "/destinations", &fields)
             .await;
         let shown = affiliate.get(see_other(&made)).await.html;
-        assert!(!shown.contains("hidden") && !shown.contains("abc"), "{shown}");
+        assert!(!shown.contains("s3cret") && !shown.contains("gr4nt"), "{shown}");
     }
     convert(&app, "A-1").await;
     app.eventually("SELECT count(*) FROM deliveries WHERE state = 'delivered'", "2")
@@ -315,14 +315,14 @@ async fn microsoft_gets_its_token_and_google_an_access_token_that_is_fetched_onc
     let exchanged = of("/token");
     assert_eq!(
         exchanged[0].body,
-        "grant_type=refresh_token&client_id=app&client_secret=hidden&refresh_token=1%2F%2Fabc"
+        "grant_type=refresh_token&client_id=app&client_secret=s3cret&refresh_token=1%2F%2Fgr4nt"
     );
     let (to_google, to_microsoft) = (of("/google"), of("/microsoft"));
     assert_eq!(to_google[0].header("authorization"), "Bearer ya29");
     let body: Value = serde_json::from_str(&to_google[0].body).unwrap();
     assert_eq!(body["events"][0]["adIdentifiers"]["gclid"], "first");
     assert_eq!(body["events"][0]["conversionValue"], 10.0);
-    assert_eq!(to_microsoft[0].header("authorization"), "Bearer hidden");
+    assert_eq!(to_microsoft[0].header("authorization"), "Bearer s3cret");
     let body: Value = serde_json::from_str(&to_microsoft[0].body).unwrap();
     assert_eq!(body["data"][0]["userData"]["msclkid"], "first");
 
