@@ -813,7 +813,7 @@ diesel::table! {
         mailed_failures -> Int4,
         /// Time before which the receiver asked for no request (Retry-After); NULL if it did not.
         quiet_until -> Nullable<Timestamptz>,
-        /// Body of the calls. standard: the parameters of a tracker, or the event as JSON. slack, telegram: a message, of a webhook. meta, tiktok, openai: a conversion for an advertising platform, of an affiliate.
+        /// Body of the calls. standard: the parameters of a tracker, or the event as JSON. slack, telegram: a message, of a webhook. meta, tiktok, openai, microsoft, google: a conversion for an advertising platform, of an affiliate.
         format -> Text,
     }
 }
