@@ -122,7 +122,7 @@ async fn render<P: tenancy::Need>(mut page: Page<P>, id: ConversionId, form: Dra
         &Show {
             shell: frame.shell("Conversions", &title),
             facts: facts(&named, &frame),
-            click: named.conversion.click_id.map(|key| frame.click_url(key)),
+            click: named.conversion.click_id.and_then(|key| frame.click_url(key)),
             postback: frame
                 .actor
                 .may(Permission::SeePostbacks)

@@ -102,7 +102,7 @@ pub(super) async fn show(mut page: Page<needs::SeePostbacks>, path: web::Path<St
         shell: frame.shell("Postbacks", &title),
         time: frame.time(postback.received_at),
         facts: facts(&postback),
-        click: postback.click_id.map(|key| frame.click_url(key)),
+        click: postback.click_id.and_then(|key| frame.click_url(key)),
         reason_url: urls::reason(&postback.reason),
         request_text: request_text(&postback),
         incomplete: postback.incomplete.map(Incomplete::meaning),
