@@ -101,6 +101,17 @@ if (ticked) {
   count();
 }
 
+// A field with data-values is completed from the values that the browser knows: time zones, or currencies with their names.
+document.addEventListener("focusin", (event) => {
+  const kind = event.target.dataset?.values;
+  if (!kind || event.target.list || !Intl.supportedValuesOf) return;
+  const list = Object.assign(document.createElement("datalist"), { id: `values-${kind}` });
+  const names = kind === "currency" && new Intl.DisplayNames("en", { type: "currency" });
+  for (const value of Intl.supportedValuesOf(kind)) list.append(new Option(names ? names.of(value) : "", value));
+  if (!document.getElementById(list.id)) document.body.append(list);
+  event.target.setAttribute("list", list.id);
+});
+
 // Letters: ? lists the shortcuts, g and a letter goes to a page, [ and ] walk through the periods.
 let goes = false;
 document.addEventListener("keydown", (event) => {

@@ -46,6 +46,7 @@ async fn a_name_that_is_rebound_leads_to_no_other_address() {
     let caller = Caller::new(guard, Dns::new(Some(dns.address))).unwrap();
     let url: Url = format!("http://tracker.example:{}/", good.port).parse().unwrap();
     let call = Call {
+        grant: None,
         method: CallMethod::Get,
         shown_url: url.to_string(),
         url,

@@ -277,6 +277,75 @@ async fn an_affiliate_tells_advertising_platforms_in_their_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn microsoft_gets_its_token_and_google_an_access_token_that_is_fetched_once() {
+    let app = TestApp::spawn().await;
+    let token = r#"{"access_token":"ya29","expires_in":3600,"token_type":"Bearer"}"#;
+    let receiver = Receiver::start(Behaviour::Answer(token)).await;
+    let affiliate = app.sign_in(&app.scene.affiliate).await;
+    let (at, exchange) = (receiver.url(), format!("{}/token", receiver.url()));
+    let google = format!(
+        "{at}/google?client_id=app&client_secret=hidden&refresh_token=1%2F%2Fabc&token_url={exchange}&account=1&action=2\
+         &gclid={{sub1}}&value={{amount}}&currency={{currency}}"
+    );
+    let microsoft = format!("{at}/microsoft?token=hidden&event_name=purchase&msclkid={{sub1}}");
+    for (format, url) in [("google", &google), ("microsoft", &microsoft)] {
+        let fields = [
+            ("kind", "postback"),
+            ("format", format),
+            ("name", format),
+            ("url", &**url),
+            ("method", "POST"),
+            ("events", "created"),
+        ];
+        let made = affiliate
+            .submit("/destinations/new", "/destinations", &fields)
+            .await;
+        let shown = affiliate.get(see_other(&made)).await.html;
+        assert!(!shown.contains("hidden") && !shown.contains("abc"), "{shown}");
+    }
+    convert(&app, "A-1").await;
+    app.eventually("SELECT count(*) FROM deliveries WHERE state = 'delivered'", "2")
+        .await;
+    let of = |target: &str| {
+        let received = receiver.received().into_iter();
+        received
+            .filter(|request| request.target == target)
+            .collect::<Vec<_>>()
+    };
+    let exchanged = of("/token");
+    assert_eq!(
+        exchanged[0].body,
+        "grant_type=refresh_token&client_id=app&client_secret=hidden&refresh_token=1%2F%2Fabc"
+    );
+    let (to_google, to_microsoft) = (of("/google"), of("/microsoft"));
+    assert_eq!(to_google[0].header("authorization"), "Bearer ya29");
+    let body: Value = serde_json::from_str(&to_google[0].body).unwrap();
+    assert_eq!(body["events"][0]["adIdentifiers"]["gclid"], "first");
+    assert_eq!(body["events"][0]["conversionValue"], 10.0);
+    assert_eq!(to_microsoft[0].header("authorization"), "Bearer hidden");
+    let body: Value = serde_json::from_str(&to_microsoft[0].body).unwrap();
+    assert_eq!(body["data"][0]["userData"]["msclkid"], "first");
+
+    // The next call uses the same access token; one that is refused is fetched anew.
+    receiver.behave(Behaviour::Status(401));
+    convert(&app, "A-2").await;
+    let refused = "SELECT count(*) FROM delivery_attempts WHERE code = 401";
+    app.eventually(refused, "2").await;
+    assert_eq!(of("/token").len(), 1);
+    receiver.behave(Behaviour::Answer(token));
+    app.eventually("SELECT count(*) FROM deliveries WHERE state = 'delivered'", "4")
+        .await;
+    assert_eq!(of("/token").len(), 2);
+
+    // The owner of the account has withdrawn the permission.
+    receiver.behave(Behaviour::Status(401));
+    convert(&app, "A-3").await;
+    let problems = "SELECT count(*) > 0 FROM delivery_attempts WHERE problem LIKE 'The refresh token was not exchanged.%'";
+    app.eventually(problems, "true").await;
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_can_be_a_message_whose_secret_is_shown_nowhere() {
     let app = TestApp::spawn().await;
     let receiver = Receiver::start(Behaviour::Status(200)).await;

@@ -1,9 +1,10 @@
 //! Handover from one server process to another, without a refused, failed or lost request; and the figures of a node.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first unexpected result")]
 
+use std::fs;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,13 +18,16 @@ use schema::Db;
 use tenancy::Secret;
 use testkit::{Scene, TestDatabase};
 
-/// A server that is killed when dropped.
-struct Serving(Child);
+/// A server that is killed when dropped. Its log is printed if the test fails.
+struct Serving(Child, PathBuf);
 
 impl Drop for Serving {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+        if std::thread::panicking() {
+            println!("{}", fs::read_to_string(&self.1).unwrap_or_default());
+        }
     }
 }
 
@@ -39,6 +43,7 @@ fn serve(
         fcntl(listener, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
         listener.as_raw_fd()
     });
+    let log = data_dir.join(format!("{metrics}.log"));
     let handing = format!("exec \"$@\" 3<&{dashboard} 4<&{tracking}");
     let child = Command::new("bash")
         .args(["-c", &handing, "bash", env!("CARGO_BIN_EXE_clickledger"), "serve"])
@@ -51,10 +56,10 @@ fn serve(
         .env("CLICKLEDGER_SECRET", secret.to_text())
         .env("LISTEN_FDS", "2")
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
-    Serving(child)
+    Serving(child, log)
 }
 
 fn free_port() -> u16 {
@@ -75,6 +80,15 @@ async fn until_ready(metrics: u16) {
             begun.elapsed() < Duration::from_secs(60),
             "the server does not start"
         );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until the process has kept the links that it redirects, as one that was not started just now has.
+async fn until_links_are_kept(data_dir: &Path) {
+    let begun = Instant::now();
+    while !data_dir.join("journal/routing.json").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "links are not kept");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -118,7 +132,7 @@ async fn one_process_takes_over_from_another_without_a_lost_or_failed_request() 
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    until_links_are_kept(folder.path()).await;
     let second = serve(&database, &secret, folder.path(), listeners, second_metrics);
     until_ready(second_metrics).await;
     kill(

@@ -203,6 +203,29 @@ impl GoalSettings {
         blank
     }
 
+    /// Draft of a new goal of this kind, with the settings that most goals of its kind have.
+    #[must_use]
+    pub fn usual(kind: GoalKind) -> Draft {
+        let (name, unique_by, auto_approve, hold_days) = match kind {
+            // An order can be returned.
+            GoalKind::Sale => ("Sale", UniqueBy::Order, true, 30),
+            GoalKind::Lead => ("Lead", UniqueBy::Customer, false, 0),
+            GoalKind::Install => ("Install", UniqueBy::Click, true, 0),
+            GoalKind::Deposit => ("First deposit", UniqueBy::Customer, true, 0),
+            GoalKind::Custom => return Self::blank(),
+        };
+        let settings = Self {
+            unique_by,
+            auto_approve,
+            hold_days,
+            ..Self::new(kind.as_str(), name, kind, Terms::default())
+        };
+        let mut usual = settings.draft();
+        usual.set("commission", "");
+        usual.set("revenue", "");
+        usual
+    }
+
     /// The settings as [`GoalSettings::check`] reads them.
     #[must_use]
     pub fn draft(&self) -> Draft {

@@ -32,6 +32,8 @@ pub(crate) struct Cluster {
     bin: PathBuf,
     /// User to run as, because Postgres refuses to run as root.
     user: Option<User>,
+    /// Settings beside the usual ones, `NAME=VALUE`.
+    settings: Vec<String>,
     starter: Starter,
 }
 
@@ -62,6 +64,7 @@ impl Cluster {
             folder,
             bin: newest_bin()?,
             user,
+            settings: Vec::new(),
             starter: Starter::Conserve {
                 port: free_port()?,
                 postmaster: None,
@@ -100,6 +103,13 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Starts Postgres again with these settings, `NAME=VALUE`, beside its usual ones.
+    pub(crate) async fn set(&mut self, settings: &[String]) -> Outcome {
+        settings.clone_into(&mut self.settings);
+        self.stop();
+        self.start().await
+    }
+
     /// Names the private Postgres of a server by the server's data directory.
     pub(crate) fn private(data_dir: &Path) -> Outcome<Self> {
         let socket_folder = data_dir.join("socket");
@@ -116,6 +126,7 @@ impl Cluster {
             log: data_dir.join("postgres.log"),
             bin: newest_bin()?,
             user: None,
+            settings: Vec::new(),
             starter: Starter::Server { socket_folder },
         })
     }
@@ -151,8 +162,12 @@ impl Cluster {
             "fsync=on".to_owned(),
             "shared_buffers=128MB".to_owned(),
             "max_wal_size=256MB".to_owned(),
-        ] {
-            command.args(["-c", &option]);
+        ]
+        .iter()
+        // Of repeated settings the last one applies.
+        .chain(&self.settings)
+        {
+            command.args(["-c", option]);
         }
         let started = command.stdout(self.log()?).stderr(self.log()?).spawn()?;
         if let Starter::Conserve { postmaster, .. } = &mut self.starter {

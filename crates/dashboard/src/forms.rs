@@ -244,3 +244,30 @@ pub(crate) fn choices<T: Copy + Display>(
 ) -> Vec<Choice> {
     Choice::list(words.iter().map(|word| (*word, label(*word))), chosen)
 }
+
+/// Option of a choice whose options need a sentence each, shown as a card.
+pub(crate) struct Card {
+    pub(crate) value: String,
+    pub(crate) label: &'static str,
+    /// Meaning of the option.
+    pub(crate) hint: &'static str,
+    pub(crate) chosen: bool,
+}
+
+/// Options of a choice by cards for a closed set of words, each with its label and meaning.
+pub(crate) fn cards<T: Copy + Display>(
+    words: &[T],
+    describe: fn(T) -> (&'static str, &'static str),
+    chosen: &str,
+) -> Vec<Card> {
+    let card = |word: &T| {
+        let (value, (label, hint)) = (word.to_string(), describe(*word));
+        Card {
+            chosen: value == chosen,
+            value,
+            label,
+            hint,
+        }
+    };
+    words.iter().map(card).collect()
+}

@@ -6,22 +6,23 @@ use campaigns::goals::{GoalKind, UniqueBy};
 use campaigns::integrations::AnswerFormat;
 use conversions::ReasonCode;
 
-pub(crate) fn campaign_status(status: CampaignStatus) -> &'static str {
+/// Status of a campaign, and what it means for links.
+pub(crate) fn campaign_status(status: CampaignStatus) -> (&'static str, &'static str) {
     match status {
-        CampaignStatus::Draft => "Draft",
-        CampaignStatus::Testing => "Testing",
-        CampaignStatus::Live => "Live",
-        CampaignStatus::Paused => "Paused",
-        CampaignStatus::Ended => "Ended",
+        CampaignStatus::Draft => ("Draft", "Links are inactive."),
+        CampaignStatus::Testing => ("Testing", "Test links only, without commission."),
+        CampaignStatus::Live => ("Live", "All links redirect, and conversions pay."),
+        CampaignStatus::Paused => ("Paused", "Visitors see a notice; earlier clicks still convert."),
+        CampaignStatus::Ended => ("Ended", "Links are inactive, and nothing converts."),
     }
 }
 
 /// Access of affiliates to a campaign.
-pub(crate) fn access(access: Access) -> &'static str {
+pub(crate) fn access(access: Access) -> (&'static str, &'static str) {
     match access {
-        Access::Open => "Public",
-        Access::Approval => "Approval required",
-        Access::Private => "Private (invite only)",
+        Access::Open => ("Public", "Every affiliate."),
+        Access::Approval => ("Approval required", "Affiliates whose application you approve."),
+        Access::Private => ("Private", "Affiliates whom you add."),
     }
 }
 
@@ -76,6 +77,29 @@ pub(crate) fn unique_by(unique_by: UniqueBy) -> &'static str {
         UniqueBy::Customer => "Customer",
         UniqueBy::Fire => "None",
     }
+}
+
+/// The same with its meaning.
+pub(crate) fn deduplication(key: UniqueBy) -> (&'static str, &'static str) {
+    let meaning = match key {
+        UniqueBy::Order => "Each order counts once.",
+        UniqueBy::Click => "One conversion per click.",
+        UniqueBy::Customer => "Each customer ID counts once.",
+        UniqueBy::Fire => "Every postback counts, unless it repeats an order ID.",
+    };
+    (unique_by(key), meaning)
+}
+
+/// Kind of goal with the settings that the form of a new one begins with.
+pub(crate) fn preset(kind: GoalKind) -> (&'static str, &'static str) {
+    let settings = match kind {
+        GoalKind::Sale => "Once per order; approved after 30 days for returns",
+        GoalKind::Lead => "Once per customer; you approve each",
+        GoalKind::Install => "Once per click; approved at once",
+        GoalKind::Deposit => "First deposit of a customer; approved at once",
+        GoalKind::Custom => "Nothing is filled in",
+    };
+    (goal_kind(kind), settings)
 }
 
 /// Format of the responses to an integration's postbacks.

@@ -35,6 +35,10 @@ text_enum! {
         TikTok = "tiktok",
         /// Conversions API of OpenAI Ads.
         OpenAi = "openai",
+        /// Microsoft Advertising's Conversions API.
+        Microsoft = "microsoft",
+        /// Google's Data Manager API.
+        Google = "google",
     }
 }
 
@@ -45,7 +49,9 @@ impl BodyFormat {
         match self {
             Self::Standard => true,
             Self::Slack | Self::Telegram => kind == DestinationKind::Webhook,
-            Self::Meta | Self::TikTok | Self::OpenAi => kind == DestinationKind::Postback,
+            Self::Meta | Self::TikTok | Self::OpenAi | Self::Microsoft | Self::Google => {
+                kind == DestinationKind::Postback
+            }
         }
     }
 
@@ -91,9 +97,9 @@ impl BodyFormat {
         let path = rest.get(rest.find('/')?..)?;
         let path = path.split(['?', '#']).next()?;
         let secret = match self {
-            Self::Standard | Self::Meta | Self::TikTok | Self::OpenAi => None,
             Self::Slack => path.strip_prefix('/'),
             Self::Telegram => path.strip_prefix(BOT)?.split('/').next(),
+            _ => None,
         };
         secret.filter(|secret| !secret.is_empty())
     }
@@ -102,7 +108,6 @@ impl BodyFormat {
     pub(crate) fn message(self, url: &Url, content: &Content) -> Option<(Url, Value)> {
         let text = sentence(content);
         match self {
-            Self::Standard | Self::Meta | Self::TikTok | Self::OpenAi => None,
             Self::Slack => {
                 // By Slack's rules for text: these three, and nothing else.
                 let escaped = text
@@ -118,6 +123,7 @@ impl BodyFormat {
                 url.set_query(None);
                 Some((url, json!({ "chat_id": chat, "text": text })))
             }
+            _ => None,
         }
     }
 }

@@ -100,7 +100,7 @@ impl Writer {
         let expanded = template.expand(&|one| facts.value(one, wording));
         let shown_url = template::without_secrets(&expanded);
         let mut url = parse(&expanded)?;
-        let mut body = None;
+        let (mut body, mut grant) = (None, None);
         if target.method == CallMethod::Post {
             let form = url.query().unwrap_or_default().as_bytes().to_vec();
             url.set_query(None);
@@ -113,6 +113,7 @@ impl Writer {
         if let Some(made) = to_platform {
             url = made.url;
             headers.extend(made.headers);
+            grant = made.grant;
             body = Some(("application/json", made.body.to_string().into_bytes()));
         }
         Ok(Call {
@@ -120,6 +121,7 @@ impl Writer {
             url,
             shown_url,
             headers,
+            grant,
             body,
             problem_in: (target.format == BodyFormat::TikTok)
                 .then_some(platform::problem_in as fn(&str) -> Option<String>),
@@ -160,6 +162,7 @@ impl Writer {
                 (TIMESTAMP, value(timestamp.to_string())?),
                 (SIGNATURE, value(signatures.join(" "))?),
             ],
+            grant: None,
             body: Some(("application/json", body)),
             problem_in: None,
         })

@@ -4,9 +4,15 @@
 //!   `…/parameters/fbp-and-fbc` for the form of a click ID.
 //! - TikTok, Events API 2.0: <https://business-api.tiktok.com/portal/docs?id=1771100865818625>
 //! - OpenAI Ads, Conversions API: <https://developers.openai.com/ads/conversions-api> and `…/ads/supported-events`.
+//! - Microsoft Advertising, Conversions API: <https://learn.microsoft.com/en-us/advertising/guides/uet-conversion-api-integration>
+//!   (read in December 2026).
+//! - Google, Data Manager API: <https://developers.google.com/data-manager/api/reference/rest/v1/events/ingest> (likewise).
 //!
 //! The query of the URL that an affiliate enters is no query of the call: its parameters, with macros, are the values of the
 //! body. So the affiliate decides which sub ID has the click ID of the platform, and which amount is the value.
+
+mod google;
+mod microsoft;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +25,7 @@ use url::Url;
 
 use crate::facts::Facts;
 use crate::format::BodyFormat;
+use crate::grant::Grant;
 
 /// Header with the token of TikTok's Events API.
 const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
@@ -61,6 +68,8 @@ const OPENAI: [&str; 10] = [
 pub(crate) struct PlatformCall {
     pub(crate) url: Url,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Grant whose access token the call needs, if any.
+    pub(crate) grant: Option<Grant>,
     pub(crate) body: Value,
 }
 
@@ -80,6 +89,8 @@ pub fn platform_url(format: BodyFormat) -> Option<&'static str> {
             "https://bzr.openai.com/v1/events?pid=YOUR_PIXEL_ID&api_key=YOUR_TOKEN&type=order_created&oppref={sub2}\
              &amount={commission}&currency={currency}",
         ),
+        BodyFormat::Microsoft => Some(microsoft::BEGINNING),
+        BodyFormat::Google => Some(google::BEGINNING),
         BodyFormat::Standard | BodyFormat::Slack | BodyFormat::Telegram => None,
     }
 }
@@ -93,6 +104,8 @@ pub(crate) fn check(format: BodyFormat, url: &Url) -> Result<(), String> {
         BodyFormat::Meta => (&META, &["access_token", "event_name"]),
         BodyFormat::TikTok => (&TIKTOK, &["access_token", "pixel", "event"]),
         BodyFormat::OpenAi => (&OPENAI, &["api_key", "pid", "type"]),
+        BodyFormat::Microsoft => (&microsoft::PARAMETERS, &microsoft::REQUIRED),
+        BodyFormat::Google => (&google::PARAMETERS, &google::REQUIRED),
         BodyFormat::Standard | BodyFormat::Slack | BodyFormat::Telegram => return Ok(()),
     };
     let given = Given::of(url);
@@ -140,6 +153,8 @@ pub(crate) fn call(
         BodyFormat::Meta => meta(url, &given, facts, click_id).map(Some),
         BodyFormat::TikTok => tiktok(url, &given, facts, click_id).map(Some),
         BodyFormat::OpenAi => openai(url, &given, facts).map(Some),
+        BodyFormat::Microsoft => microsoft::call(url, &given, facts, click_id).map(Some),
+        BodyFormat::Google => google::call(url, &given, facts).map(Some),
         BodyFormat::Standard | BodyFormat::Slack | BodyFormat::Telegram => Ok(None),
     }
 }
@@ -187,6 +202,7 @@ fn meta(url: &Url, given: &Given, facts: &Facts, click_id: Option<&str>) -> Resu
     Ok(PlatformCall {
         url,
         headers: Vec::new(),
+        grant: None,
         body: Value::Object(body),
     })
 }
@@ -214,6 +230,7 @@ fn tiktok(url: &Url, given: &Given, facts: &Facts, click_id: Option<&str>) -> Re
     Ok(PlatformCall {
         url: without_query(url),
         headers: vec![(ACCESS_TOKEN, header(given.required("access_token")?)?)],
+        grant: None,
         body: Value::Object(body),
     })
 }
@@ -253,13 +270,14 @@ fn openai(url: &Url, given: &Given, facts: &Facts) -> Result<PlatformCall, Strin
     for name in ["oppref", "source_url", "custom_event_name"] {
         event.extend(text(name, given.get(name)));
     }
-    let is_test = matches!(given.get("validate_only"), Some("true" | "1" | "yes"));
+    let is_test = given.is_on("validate_only");
     let mut url = without_query(url);
     url.query_pairs_mut().append_pair("pid", given.required("pid")?);
     let key = format!("Bearer {}", given.required("api_key")?);
     Ok(PlatformCall {
         url,
         headers: vec![(AUTHORIZATION, header(&key)?)],
+        grant: None,
         body: json!({ "validate_only": is_test, "events": [event] }),
     })
 }
@@ -281,6 +299,10 @@ impl Given {
         self.0.get(name).map(String::as_str)
     }
 
+    fn is_on(&self, name: &str) -> bool {
+        matches!(self.get(name), Some("true" | "1" | "yes"))
+    }
+
     fn required(&self, name: &str) -> Result<&str, String> {
         self.get(name)
             .ok_or_else(|| format!("The parameter {name} of the URL has no value."))
@@ -288,15 +310,20 @@ impl Given {
 }
 
 /// Value and currency of an event; both or none.
-fn value_of(given: &Given, name: &str) -> Result<Map<String, Value>, String> {
+fn amount_of(given: &Given, name: &str) -> Result<Option<(Value, Value)>, String> {
     let (Some(amount), Some(currency)) = (given.get(name), given.get("currency")) else {
-        return Ok(Map::new());
+        return Ok(None);
     };
     let value: Number = amount.parse().map_err(|_| format!("{amount} is no amount."))?;
-    Ok(Map::from_iter([
-        ("value".to_owned(), Value::Number(value)),
-        ("currency".to_owned(), json!(currency.to_uppercase())),
-    ]))
+    Ok(Some((Value::Number(value), json!(currency.to_uppercase()))))
+}
+
+/// The same as the fields `value` and `currency`.
+fn value_of(given: &Given, name: &str) -> Result<Map<String, Value>, String> {
+    let amount = amount_of(given, name)?.into_iter();
+    Ok(amount
+        .flat_map(|(value, currency)| [("value".to_owned(), value), ("currency".to_owned(), currency)])
+        .collect())
 }
 
 /// Amount in micro-units.
@@ -339,13 +366,13 @@ mod tests {
 
     use super::*;
 
-    fn facts() -> Facts {
+    pub(super) fn facts() -> Facts {
         let at = chrono::Utc.timestamp_opt(1_793_000_000, 0).unwrap();
         let currency = "EUR".parse().unwrap();
         Facts::sample(NetworkId(1), currency, DeliveryId(uuid::Uuid::nil()), at)
     }
 
-    fn called(format: BodyFormat, query: &str) -> PlatformCall {
+    pub(super) fn called(format: BodyFormat, query: &str) -> PlatformCall {
         let url: Url = format!("https://platform.example/v1/events?{query}")
             .parse()
             .unwrap();

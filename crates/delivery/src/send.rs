@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -16,6 +16,7 @@ use tokio::time::timeout_at;
 use url::Url;
 
 use crate::connector::Connector;
+use crate::grant::{AccessTokens, Grant};
 use crate::guard::Guard;
 
 /// Longest time of a call, from resolving the host to the end of the answer.
@@ -24,6 +25,8 @@ pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_READ_BYTES: usize = 64 * 1024;
 /// Most bytes of an answer that are kept.
 const MAX_EXCERPT_BYTES: usize = 2048;
+/// Most bytes of the answer that says why a refresh token was not exchanged.
+const MAX_REASON_BYTES: usize = 300;
 /// Time for which an idle connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Idle connections kept to one host.
@@ -52,6 +55,8 @@ pub struct Call {
     pub shown_url: String,
     /// Headers besides User-Agent.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Grant whose access token is sent as `Authorization`, if any.
+    pub grant: Option<Grant>,
     /// Type and content of the body, if any.
     pub body: Option<(&'static str, Vec<u8>)>,
     /// Reason in an answer of 2xx why it is a failure, for receivers that report errors so.
@@ -104,6 +109,7 @@ impl Outcome {
 pub struct Caller {
     client: Client<Connector, Full<Bytes>>,
     guard: Guard,
+    tokens: AccessTokens,
 }
 
 impl Caller {
@@ -117,7 +123,11 @@ impl Caller {
             .pool_max_idle_per_host(MAX_IDLE)
             .pool_timer(TokioTimer::new())
             .build(Connector::new(guard.clone(), dns)?);
-        Ok(Self { client, guard })
+        Ok(Self {
+            client,
+            guard,
+            tokens: AccessTokens::default(),
+        })
     }
 
     /// Guard of the client.
@@ -129,26 +139,25 @@ impl Caller {
     /// Makes a call; it ends within 15 s.
     pub async fn call(&self, call: &Call) -> Outcome {
         let began = Instant::now();
-        let request = self
-            .guard
-            .check_url(&call.url)
-            .map_err(|refused| refused.to_string());
-        let request = match request.and_then(|()| request_of(call)) {
-            Ok(request) => request,
-            Err(problem) => return Outcome::failed(problem, began.elapsed()),
-        };
         let deadline = tokio::time::Instant::now() + CALL_TIMEOUT;
-        match timeout_at(deadline, self.client.request(request)).await {
-            Err(_) => {
-                let seconds = CALL_TIMEOUT.as_secs();
-                Outcome::failed(format!("No answer within {seconds} s."), began.elapsed())
-            }
-            Ok(Err(error)) => Outcome::failed(problem_of(&error), began.elapsed()),
-            Ok(Ok(response)) => {
+        let token = match &call.grant {
+            None => None,
+            Some(grant) => match self.token(grant, deadline).await {
+                Ok(token) => Some(token),
+                Err(problem) => return Outcome::failed(problem, began.elapsed()),
+            },
+        };
+        match self.answer(call, token, deadline).await {
+            Err(problem) => Outcome::failed(problem, began.elapsed()),
+            Ok(response) => {
                 let (code, retry_after) = (response.status().as_u16(), retry_after(&response));
+                if let (401, Some(grant)) = (code, &call.grant) {
+                    self.tokens.forget(grant);
+                }
                 // The status decides; an answer that does not end in time is cut off.
                 let mut read = Vec::new();
-                let _ = timeout_at(deadline, read_start(response.into_body(), &mut read)).await;
+                let body = response.into_body();
+                let _ = timeout_at(deadline, read_start(body, MAX_EXCERPT_BYTES, &mut read)).await;
                 let answer = excerpt(&read);
                 let problem = problem_of_status(code);
                 Outcome {
@@ -159,6 +168,48 @@ impl Caller {
                     retry_after,
                 }
             }
+        }
+    }
+
+    /// Value of `Authorization` for a grant: from memory, or by an exchange of its refresh token.
+    async fn token(&self, grant: &Grant, deadline: tokio::time::Instant) -> Result<HeaderValue, String> {
+        if let Some(token) = self.tokens.of(grant) {
+            return Ok(token);
+        }
+        let response = self.answer(&grant.exchange(), None, deadline).await?;
+        let code = response.status().as_u16();
+        let mut read = Vec::new();
+        let reading = read_start(response.into_body(), MAX_READ_BYTES, &mut read);
+        let _ = timeout_at(deadline, reading).await;
+        if let Some(problem) = problem_of_status(code) {
+            // Its answer says why, such as invalid_grant, and has no secret.
+            let start = read.get(..MAX_REASON_BYTES.min(read.len())).unwrap_or_default();
+            return Err(format!(
+                "The refresh token was not exchanged. {problem} {}",
+                excerpt(start)
+            ));
+        }
+        self.tokens.keep(grant, &read)
+    }
+
+    /// Head of the answer to a call, if it comes in time.
+    async fn answer(
+        &self,
+        call: &Call,
+        token: Option<HeaderValue>,
+        deadline: tokio::time::Instant,
+    ) -> Result<Response<Incoming>, String> {
+        self.guard
+            .check_url(&call.url)
+            .map_err(|refused| refused.to_string())?;
+        let mut request = request_of(call)?;
+        if let Some(token) = token {
+            request.headers_mut().insert(AUTHORIZATION, token);
+        }
+        match timeout_at(deadline, self.client.request(request)).await {
+            Err(_) => Err(format!("No answer within {} s.", CALL_TIMEOUT.as_secs())),
+            Ok(Err(error)) => Err(problem_of(&error)),
+            Ok(Ok(response)) => Ok(response),
         }
     }
 }
@@ -189,12 +240,13 @@ fn request_of(call: &Call) -> Result<Request<Full<Bytes>>, String> {
     request.map_err(|error| format!("The URL cannot be called: {error}."))
 }
 
-async fn read_start(mut body: Incoming, read: &mut Vec<u8>) {
+/// Reads a body up to its limit, and keeps the first bytes of it.
+async fn read_start(mut body: Incoming, kept: usize, read: &mut Vec<u8>) {
     let mut total = 0;
     while let Some(Ok(frame)) = body.frame().await {
         let Some(data) = frame.data_ref() else { continue };
         total += data.len();
-        let room = MAX_EXCERPT_BYTES.saturating_sub(read.len());
+        let room = kept.saturating_sub(read.len());
         read.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
         if total >= MAX_READ_BYTES {
             break;

@@ -49,6 +49,13 @@ impl Draft {
         !self.of(field).is_empty()
     }
 
+    /// True if one of these fields has a value or an error, so that it must be visible.
+    #[must_use]
+    pub fn is_any_set(&self, fields: &[&str]) -> bool {
+        let has_text = |field: &str| self.is_set(field) || !self.error(field).is_empty();
+        fields.iter().copied().any(has_text)
+    }
+
     /// Sets a field.
     pub fn set(&mut self, field: &'static str, value: impl Into<String>) {
         self.values.insert(field, value.into());

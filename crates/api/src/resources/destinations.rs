@@ -69,7 +69,7 @@ resource! {
         method: String as schemas::CallMethod,
         /// Body of the calls: `standard`, the default, for the parameters of a tracker or the event as JSON. Of a webhook,
         /// `slack` or `telegram` for a message; in responses, `YOUR_TOKEN` replaces the secret in the path of their URL. Of a
-        /// postback, `meta`, `tiktok` or `openai` for a conversion of that platform, whose values are the parameters of the URL.
+        /// postback, `meta`, `tiktok`, `openai`, `microsoft` or `google` for a conversion of that platform, whose values are the parameters of the URL.
         format: String as schemas::BodyFormat,
         /// Campaign whose conversions are delivered; null for all.
         campaign: Option<String> as Option<schemas::CampaignId>,

@@ -281,7 +281,8 @@ impl Keeper {
             self.loads = loads;
             return Ok(());
         }
-        let unfinished = path.with_extension("unfinished");
+        // Two processes share the file while one takes over from the other.
+        let unfinished = path.with_extension(format!("{}.unfinished", std::process::id()));
         let mut file = fs::OpenOptions::new()
             .create(true)
             .truncate(true)

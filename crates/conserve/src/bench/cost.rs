@@ -231,12 +231,12 @@ pub(super) async fn memory(testbed: &mut Testbed, effort: Effort, many_links: u6
     ])
 }
 
-fn reset_peak(testbed: &Testbed) {
+pub(super) fn reset_peak(testbed: &Testbed) {
     testbed.node.peaks.rss_kib.store(0, Ordering::Relaxed);
 }
 
 /// Returns the peak since it was reset, in millions of bytes.
-fn peak_mb(testbed: &Testbed) -> f64 {
+pub(super) fn peak_mb(testbed: &Testbed) -> f64 {
     testbed.node.peaks.rss_kib.load(Ordering::Relaxed) as f64 * 1024.0 / 1e6
 }
 

@@ -33,6 +33,8 @@ const PRELOADED: u64 = 2000;
 const TOLERANCE: [f64; 2] = [1.10, 0.90];
 /// Longest wait for the tables, for a command to valgrind, and for its file.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
+/// Pause before events are sent again: what was queued is stored meanwhile.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -217,7 +219,7 @@ fn ratio(counted: u64, committed: u64) -> f64 {
 /// Counts the instructions of each kind of event, per event.
 async fn count(server: &Path, folder: &Path) -> Outcome<BTreeMap<String, u64>> {
     // Migrations and scene at full speed; only what is counted runs under valgrind.
-    let mut stage = Stage::set(server, folder, PRELOADED).await?;
+    let mut stage = Stage::set(server, folder, PRELOADED, &[]).await?;
     stage
         .node
         .terminate()
@@ -234,16 +236,15 @@ async fn count(server: &Path, folder: &Path) -> Outcome<BTreeMap<String, u64>> {
     let kinds = kinds(&stage.preloaded)?;
     let mut next = 0;
     for kind in &kinds {
-        next = warm_up(&stage, kind, next).await?;
+        next = send_until_expected(&stage, kind, WARM_UP, next, None).await?;
     }
     valgrind.command(&["instrumentation", "on"]).await?;
     for kind in &kinds {
-        next = warm_up(&stage, kind, next).await?;
+        next = send_until_expected(&stage, kind, WARM_UP, next, None).await?;
     }
     let mut counted = BTreeMap::new();
     for kind in &kinds {
-        valgrind.command(&["zero"]).await?;
-        next = send(&stage, kind, COUNTED, next).await?;
+        next = send_until_expected(&stage, kind, COUNTED, next, Some(&valgrind)).await?;
         let instructions = valgrind.dump().await? / COUNTED;
         counted.insert(kind.name.to_owned(), instructions);
     }
@@ -265,16 +266,26 @@ fn wrapper(server: &Path, folder: &Path, files: &Path) -> Outcome<PathBuf> {
     Ok(program)
 }
 
-/// Sends events of one kind until all get their response: under valgrind, the first ones may time out while configuration is
-/// read and connections are opened. Returns the number of the next.
-async fn warm_up(stage: &Stage, kind: &Kind, mut next: u64) -> Outcome<u64> {
+/// Sends events of one kind until all of a round get their response: under valgrind, a response may come too late, while
+/// configuration is read and connections are opened, or the machine does other work. `zeroed` counts from zero in each
+/// round. Returns the number of the next event.
+async fn send_until_expected(
+    stage: &Stage,
+    kind: &Kind,
+    count: u64,
+    mut next: u64,
+    zeroed: Option<&Valgrind>,
+) -> Outcome<u64> {
     let began = Instant::now();
     loop {
-        let sent = send(stage, kind, WARM_UP, next).await;
-        next += WARM_UP;
+        if let Some(valgrind) = zeroed {
+            valgrind.command(&["zero"]).await?;
+        }
+        let sent = send(stage, kind, count, next).await;
+        next += count;
         match sent {
             Err(error) if began.elapsed() > LONGEST_WAIT => return Err(error),
-            Err(_) => sleep(PAUSE).await,
+            Err(_) => sleep(RETRY_PAUSE).await,
             Ok(next) => return Ok(next),
         }
     }

@@ -14,6 +14,7 @@ mod acknowledgements;
 mod against;
 mod cost;
 mod cpu;
+mod deliveries;
 mod figures;
 pub(crate) mod instructions;
 mod latency;
@@ -51,6 +52,9 @@ pub(crate) struct BenchOptions {
     /// Another binary to measure in alternation with it, instead of all rows: rate and CPU time of clicks and postbacks.
     #[arg(long, value_name = "PATH", conflicts_with = "rows")]
     against: Option<PathBuf>,
+    /// Setting of the other binary's Postgres. Without --against, the other binary is the same: what differs is the setting.
+    #[arg(long, value_name = "NAME=VALUE", conflicts_with = "rows")]
+    other_postgres: Vec<String>,
     /// Rounds of each pair.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
@@ -72,6 +76,9 @@ pub(crate) struct BenchOptions {
     /// Links of the row memory.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     many_links: u64,
+    /// Deliveries that are queued in the row deliveries.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
+    queued_deliveries: u64,
     /// Also write the result to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -118,6 +125,8 @@ pub(crate) enum BenchRow {
     Stopped,
     /// Memory of the server with a hundred and with very many links.
     Memory,
+    /// Deliveries to fifty destinations, beside a bare client, and the cost of a long queue for clicks.
+    Deliveries,
 }
 
 /// Amount of measuring.
@@ -144,10 +153,14 @@ pub(crate) async fn run(options: &BenchOptions) -> Outcome<bool> {
     check_disk_space(&folder, options.clicks_preloaded)?;
     let machine = Machine::look(&server)?;
     println!("{machine}");
-    let (lines, faults) = match &options.against {
+    let other = options
+        .against
+        .as_deref()
+        .or_else(|| (!options.other_postgres.is_empty()).then_some(&*server));
+    let (lines, faults) = match other {
         Some(other) => compare(options, &server, other, &folder).await?,
         None => {
-            let testbed = Testbed::set(&server, folder.clone(), options.clicks_preloaded).await?;
+            let testbed = Testbed::set(&server, folder.clone(), options.clicks_preloaded, &[]).await?;
             measure(options, testbed).await?
         }
     };
@@ -183,8 +196,9 @@ async fn compare(
     let other = other
         .canonicalize()
         .map_err(|error| format!("{}: {error}", other.display()))?;
-    let mut ours = Testbed::set(server, folder.join("ours"), options.clicks_preloaded).await?;
-    let mut other = Testbed::set(&other, folder.join("other"), options.clicks_preloaded).await?;
+    let (clicks, settings) = (options.clicks_preloaded, &options.other_postgres);
+    let mut ours = Testbed::set(server, folder.join("ours"), clicks, &[]).await?;
+    let mut other = Testbed::set(&other, folder.join("other"), clicks, settings).await?;
     let lines = against::compare(&mut ours, &mut other, options.effort()).await?;
     let mut faults = ours.acknowledgements.compare(&ours.client).await?;
     faults.extend(other.acknowledgements.compare(&other.client).await?);
@@ -240,6 +254,7 @@ impl BenchRow {
             Self::Disk => cost::disk(testbed, effort).await,
             Self::Stopped => redirects::while_stopped(testbed, effort).await,
             Self::Memory => cost::memory(testbed, effort, options.many_links).await,
+            Self::Deliveries => deliveries::drain(testbed, effort, options.queued_deliveries).await,
         }
     }
 }

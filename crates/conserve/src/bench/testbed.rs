@@ -35,12 +35,20 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Sets the stage in a folder that does not exist.
-    pub(super) async fn set(server: &Path, folder: &Path, preloaded: u64) -> Outcome<Self> {
+    /// Sets the stage in a folder that does not exist, with these settings of Postgres beside its usual ones.
+    pub(super) async fn set(
+        server: &Path,
+        folder: &Path,
+        preloaded: u64,
+        settings: &[String],
+    ) -> Outcome<Self> {
         std::fs::create_dir_all(folder)?;
         // Postgres runs as another user.
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?;
-        let cluster = Cluster::create(folder.join("postgres")).await?;
+        let mut cluster = Cluster::create(folder.join("postgres")).await?;
+        if !settings.is_empty() {
+            cluster.set(settings).await?;
+        }
         let mut node = Node::new(node_settings(server, &cluster, folder))?;
         node.start().await?;
         let client = cluster.client().await?;
@@ -82,14 +90,19 @@ pub(super) struct Testbed {
 }
 
 impl Testbed {
-    /// Creates the testbed in a folder that does not exist.
-    pub(super) async fn set(server: &Path, folder: PathBuf, preloaded: u64) -> Outcome<Self> {
+    /// Creates the testbed in a folder that does not exist, with these settings of Postgres beside its usual ones.
+    pub(super) async fn set(
+        server: &Path,
+        folder: PathBuf,
+        preloaded: u64,
+        settings: &[String],
+    ) -> Outcome<Self> {
         let Stage {
             node,
             client,
             cluster,
             preloaded,
-        } = Stage::set(server, &folder, preloaded).await?;
+        } = Stage::set(server, &folder, preloaded, settings).await?;
         let links = &preloaded.links;
         let networks = links.iter().map(|link| link.network).collect();
         let kept = Wrk::new(&folder, "kept", &traffic::assortment(links, Connections::Kept))?;
@@ -195,7 +208,8 @@ fn node_settings(server: &Path, cluster: &Cluster, folder: &Path) -> NodeSetting
         // Defaults of the server.
         segment_mib: 64,
         quota_mib: 8192,
-        options: Vec::new(),
+        // Deliveries go to a receiver of this machine.
+        options: vec!["--delivery-allow".to_owned(), "127.0.0.0/8".to_owned()],
         environment: vec![("CLICKLEDGER_SECRET".to_owned(), traffic::secret_text())],
     }
 }

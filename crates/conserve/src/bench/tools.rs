@@ -148,6 +148,8 @@ pub(super) struct Nginx {
     process: Child,
     /// Address of the listener.
     pub(super) address: SocketAddr,
+    /// Address that answers 200, as a receiver of deliveries.
+    pub(super) receiver: SocketAddr,
 }
 
 impl Nginx {
@@ -157,9 +159,10 @@ impl Nginx {
         let folder = folder.join("nginx");
         fs::create_dir(&folder)?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let receiver = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         fs::write(
             folder.join("nginx.conf"),
-            nginx_configuration(&folder, address, location),
+            nginx_configuration(&folder, address, location, receiver),
         )?;
         let errors = folder.join("error.log");
         let process = Command::new(program)
@@ -173,7 +176,11 @@ impl Nginx {
             .stdout(Stdio::null())
             .stderr(File::create(folder.join("stderr"))?)
             .spawn()?;
-        let mut nginx = Self { process, address };
+        let mut nginx = Self {
+            process,
+            address,
+            receiver,
+        };
         let began = Instant::now();
         while TcpStream::connect(address).await.is_err() {
             if began.elapsed() > Duration::from_secs(10) || nginx.process.try_wait()?.is_some() {
@@ -195,7 +202,7 @@ impl Drop for Nginx {
     }
 }
 
-fn nginx_configuration(folder: &Path, address: SocketAddr, location: &str) -> String {
+fn nginx_configuration(folder: &Path, address: SocketAddr, location: &str, receiver: SocketAddr) -> String {
     let folder = folder.display();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("    {kind}_temp_path {folder}/{kind};\n"))
@@ -203,7 +210,8 @@ fn nginx_configuration(folder: &Path, address: SocketAddr, location: &str) -> St
     format!(
         "daemon off;\npid {folder}/pid;\nworker_processes 2;\nevents {{ worker_connections 4096; }}\nhttp {{\n{temporary}    \
              access_log off;\n    keepalive_requests 1000000000;\n    \
-             server {{ listen {address} backlog=4096; location / {{ return 302 \"{location}\"; }} }}\n}}\n"
+             server {{ listen {address} backlog=4096; location / {{ return 302 \"{location}\"; }} }}\n    \
+             server {{ listen {receiver} backlog=4096; location / {{ return 200 \"ok\"; }} }}\n}}\n"
     )
 }
 

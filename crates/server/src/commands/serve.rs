@@ -55,12 +55,10 @@ pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<
             .open_in_time(report)
             .instrument(info_span!("open_database")),
     );
-    let grace = if inherited.exist { HANDOVER_GRACE } else { GRACE };
     // Usually the database is opened first, so that no link is unknown.
     let database = tokio::select! {
         opened = &mut opened => Some(opened??),
-        _ = reported.changed() => None,
-        () = tokio::time::sleep(grace) => None,
+        () = end_of_grace(&inherited, &mut reported) => None,
     };
     let opening = match &database {
         Some(_) => Opening::default(),
@@ -131,6 +129,16 @@ pub async fn serve(options: ServeOptions, exporter: Option<Exporter>) -> Result<
         exporting.flush().await;
     }
     Ok(())
+}
+
+/// Waits for the time to serve without a database: its first failure, unless another process serves meanwhile. A failed attempt
+/// is repeated then, because this process would refuse the links that it does not know.
+async fn end_of_grace(inherited: &InheritedListeners, reported: &mut watch::Receiver<Option<String>>) {
+    if inherited.exist {
+        return tokio::time::sleep(HANDOVER_GRACE).await;
+    }
+    // Both the failure and the end of the time are the end.
+    drop(tokio::time::timeout(GRACE, reported.changed()).await);
 }
 
 /// Raises the alarm about a database that has not been opened, with the reason of each attempt.

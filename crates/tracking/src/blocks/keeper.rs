@@ -71,7 +71,7 @@ async fn keep_until_failure(url: &str, works: &Works) -> Result<(), BatchError> 
             conversions::fill_visits(&client, network.0).await?;
             for _ in 0..BUILDS_PER_ROUND {
                 let is_closed = network.close_next(&mut client, clock::now()).await?;
-                let is_built = network.build_next(&mut client).await?;
+                let is_built = network.build_next(&mut client, url).await?;
                 built += u64::from(is_built);
                 if !is_closed && !is_built {
                     break;
@@ -119,7 +119,7 @@ impl Network {
     }
 
     /// Builds the next block that needs it, as one with its small neighbours. Returns false if none was built.
-    async fn build_next(&self, client: &mut Client) -> Result<bool, BatchError> {
+    async fn build_next(&self, client: &mut Client, url: &str) -> Result<bool, BatchError> {
         let Some(row) = client.query_opt(NEXT_TO_BUILD, &[&self.0]).await? else {
             return Ok(false);
         };
@@ -144,14 +144,17 @@ impl Network {
             .query_one("SELECT gen_random_uuid()", &[])
             .await?
             .try_get(0)?;
+        // Closed after the build: a connection keeps memory for its largest message, and a column can have 16 MiB.
+        let storing = connect_ingest(url).await?;
         for (name, data) in &encoded.columns {
-            client
+            storing
                 .execute(
                     "INSERT INTO click_block_columns (network_id, build, name, data) VALUES ($1, $2, $3, $4)",
                     &[&self.0, &build, name, data],
                 )
                 .await?;
         }
+        drop(storing);
         let is_replaced = self.replace(client, merged, &late, build, &encoded).await?;
         if !is_replaced {
             client

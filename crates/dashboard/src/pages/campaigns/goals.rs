@@ -6,22 +6,45 @@ use campaigns::campaigns::Campaign;
 use campaigns::goals::{self, Goal, GoalKind, GoalSettings, UniqueBy};
 use campaigns::rules::{self, RuleSettings};
 use schema::{GoalId, NetworkConn};
+use serde::Deserialize;
 use tenancy::{Actor, Draft, affiliates, groups, needs};
 
 use super::campaign::find as find_campaign;
 use super::rules::{Names, RuleRow};
 use crate::error::PageError;
-use crate::forms::{Choice, choices, field_errors, status_of};
+use crate::forms::{Card, Choice, cards, choices, field_errors, status_of};
 use crate::page::{Page, Submitted};
 use crate::pages::id;
 use crate::shell::{PageResult, Shell, html_with, saved};
 use crate::{labels, urls};
 
-/// `GET /campaigns/{id}/goals/new`
-pub(super) async fn new(mut page: Page<needs::Configure>, path: web::Path<String>) -> PageResult {
+/// Kinds of goals that have usual settings.
+const PRESETS: &[GoalKind] = &[
+    GoalKind::Sale,
+    GoalKind::Lead,
+    GoalKind::Install,
+    GoalKind::Deposit,
+];
+
+/// Query of the page of a new goal.
+#[derive(Deserialize)]
+pub(super) struct Preset {
+    /// Kind of goal whose usual settings the form begins with.
+    preset: Option<String>,
+}
+
+/// `GET /campaigns/{id}/goals/new?preset=…`
+pub(super) async fn new(
+    mut page: Page<needs::Configure>,
+    path: web::Path<String>,
+    query: web::Query<Preset>,
+) -> PageResult {
     let campaign = find_campaign(&mut page.conn, &page.actor, &path).await?;
     let edited = EditedGoal { campaign, goal: None };
-    render(page, edited, GoalSettings::blank(), RuleSettings::blank()).await
+    let preset = query.preset.as_deref();
+    let kind = GoalKind::ALL.iter().find(|kind| preset == Some(kind.as_str()));
+    let form = kind.map_or_else(GoalSettings::blank, |kind| GoalSettings::usual(*kind));
+    render(page, edited, form, RuleSettings::blank()).await
 }
 
 /// `POST /campaigns/{id}/goals`
@@ -160,11 +183,12 @@ pub(super) async fn render(
             shell: frame.shell("Campaigns", &title),
             url,
             campaign: urls::campaign(edited.campaign.id),
-            campaign_name: edited.campaign.name.clone(),
             is_new: edited.goal.is_none(),
             version: edited.goal.as_ref().map_or(1, |goal| goal.version),
             kinds: choices(GoalKind::ALL, labels::goal_kind, form.of("kind")),
-            uniques: choices(UniqueBy::ALL, labels::unique_by, form.of("unique_by")),
+            uniques: cards(UniqueBy::ALL, labels::deduplication, form.of("unique_by")),
+            presets: cards(PRESETS, labels::preset, form.of("code")),
+            currency: edited.campaign.currency.code(),
             parents: Choice::list(no_parent.chain(parents), form.of("parent_goal")),
             rules: in_force
                 .iter()
@@ -189,11 +213,12 @@ struct Show {
     shell: Shell,
     url: String,
     campaign: String,
-    campaign_name: String,
     is_new: bool,
     version: i32,
     kinds: Vec<Choice>,
-    uniques: Vec<Choice>,
+    uniques: Vec<Card>,
+    presets: Vec<Card>,
+    currency: &'static str,
     parents: Vec<Choice>,
     rules: Vec<RuleRow>,
     rule_affiliates: Vec<Choice>,

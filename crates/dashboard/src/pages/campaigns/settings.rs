@@ -13,7 +13,7 @@ use schema::{AffiliateId, Words};
 use tenancy::{Draft, affiliates, needs};
 
 use super::campaign::find;
-use crate::forms::{Choice, choices, field_errors, status_of};
+use crate::forms::{Card, Choice, cards, choices, field_errors, status_of};
 use crate::page::{Page, Submitted};
 use crate::shell::{PageResult, Shell, html_with, saved};
 use crate::{labels, urls};
@@ -98,13 +98,12 @@ pub(super) async fn render(mut page: Page<needs::Configure>, campaign: Campaign,
         &Show {
             shell: frame.shell("Campaigns", &title),
             campaign: urls::campaign(campaign.id),
-            name: campaign.name.clone(),
-            statuses: choices(
+            statuses: cards(
                 CampaignStatus::ALL,
                 labels::campaign_status,
                 forms.settings.of("status"),
             ),
-            accesses: choices(Access::ALL, labels::access, forms.settings.of("access")),
+            accesses: cards(Access::ALL, labels::access, forms.settings.of("access")),
             devices: DEVICES
                 .map(|device| (device, ticked.iter().any(|ticked| ticked == device)))
                 .to_vec(),
@@ -154,9 +153,8 @@ pub(super) async fn render(mut page: Page<needs::Configure>, campaign: Campaign,
 struct Show {
     shell: Shell,
     campaign: String,
-    name: String,
-    statuses: Vec<Choice>,
-    accesses: Vec<Choice>,
+    statuses: Vec<Card>,
+    accesses: Vec<Card>,
     devices: Vec<(&'static str, bool)>,
     macros: String,
     currency: &'static str,

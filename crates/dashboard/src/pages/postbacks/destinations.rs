@@ -377,6 +377,8 @@ fn label_of(format: BodyFormat, kind: DestinationKind) -> &'static str {
         (BodyFormat::Meta, _) => "Meta Conversions API",
         (BodyFormat::TikTok, _) => "TikTok Events API",
         (BodyFormat::OpenAi, _) => "OpenAI Ads Conversions API",
+        (BodyFormat::Microsoft, _) => "Microsoft Advertising Conversions API",
+        (BodyFormat::Google, _) => "Google Data Manager API",
     }
 }
 
