@@ -9,7 +9,6 @@
 )]
 mod fixture;
 #[path = "snapshots/redaction.rs"]
-#[expect(dead_code, reason = "used by the fixture of the snapshots")]
 mod redaction;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
