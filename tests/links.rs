@@ -1,6 +1,7 @@
 //! Tracking links created and changed on pages, and their permissions.
 
 use reqwest::StatusCode;
+use serde_json::json;
 use testkit::{Member, TestApp};
 
 /// Changes one setting of the scene's campaign and waits for every node.
@@ -104,6 +105,18 @@ async fn the_network_decides_which_affiliates_may_promote_a_campaign() {
         affiliate.get("/campaigns").await.html.contains("Orbit campaign"),
         "open to all"
     );
+    // The list of an affiliate has what a campaign pays, for which visitors, by which terms, and the next step.
+    let program = app.program(&app.scene.owner).await;
+    let wanted = json!({ "countries": ["DE", "AT"], "devices": ["mobile"], "terms": "No brand bidding" });
+    let changed = program.patch(&campaign, &wanted).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    let listed = async || affiliate.get("/campaigns").await.html;
+    let page = listed().await;
+    for shown in ["10 %", "DE, AT · mobile", "No brand bidding", "Get link"] {
+        assert!(page.contains(shown), "{shown} is missing in {page}");
+    }
+    set(&owner, &app, "terms", "").await;
+    assert!(listed().await.contains("All countries · all devices"));
 
     set(&owner, &app, "access", "private").await;
     assert_eq!(affiliate.get(&campaign).await.status, StatusCode::NOT_FOUND);
@@ -113,6 +126,11 @@ async fn the_network_decides_which_affiliates_may_promote_a_campaign() {
     );
 
     set(&owner, &app, "access", "approval").await;
+    let page = listed().await;
+    assert!(
+        page.contains(&format!("{campaign}#ask")) && !page.contains("Get link"),
+        "{page}"
+    );
     let page = affiliate.get(&campaign).await.html;
     assert!(
         page.contains("Request to promote this campaign") && !page.contains("links/new"),
@@ -135,11 +153,13 @@ async fn the_network_decides_which_affiliates_may_promote_a_campaign() {
             .html
             .contains("Your request to promote")
     );
+    assert!(listed().await.contains(">applied<"));
     let twice = affiliate.submit(&campaign, &format!("{campaign}/ask"), &[]).await;
     assert_eq!(twice.status, StatusCode::CONFLICT);
     assert!(owner.get("/campaigns").await.html.contains("Pending requests: 1"));
     assert!(owner.get(&settings).await.html.contains("My &#60;b&#62;blog"));
     decide("approved").await;
+    assert!(listed().await.contains("Get link"));
     let made = affiliate.submit(&form, &links, &[]).await;
     assert!(made.location().starts_with("/links/lnk_"), "{}", made.html);
 

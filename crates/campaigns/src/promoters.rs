@@ -139,11 +139,34 @@ pub async fn may_promote(
     affiliate_id: AffiliateId,
 ) -> QueryResult<bool> {
     let promoter = find(conn, campaign.id, affiliate_id).await?;
-    let status = promoter.map(|promoter| promoter.status);
-    Ok(match campaign.offer.access {
+    Ok(admits(campaign, promoter.map(|promoter| promoter.status)))
+}
+
+/// Access of an affiliate by campaign.
+///
+/// # Errors
+/// Database errors.
+pub async fn of_affiliate(
+    conn: &mut NetworkConn,
+    affiliate_id: AffiliateId,
+) -> QueryResult<HashMap<CampaignId, PromoterStatus>> {
+    let network_id = conn.network_id();
+    let rows: Vec<(CampaignId, PromoterStatus)> = promoters::table
+        .filter(promoters::network_id.eq(network_id))
+        .filter(promoters::affiliate_id.eq(affiliate_id))
+        .select((promoters::campaign_id, promoters::status))
+        .load(&mut **conn)
+        .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// True if an affiliate with this access, if any, may get links to a campaign.
+#[must_use]
+pub fn admits(campaign: &Campaign, status: Option<PromoterStatus>) -> bool {
+    match campaign.offer.access {
         Access::Open => status != Some(PromoterStatus::Declined),
         Access::Approval | Access::Private => status == Some(PromoterStatus::Approved),
-    })
+    }
 }
 
 /// Counts the undecided applications by campaign.

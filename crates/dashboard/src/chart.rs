@@ -194,7 +194,7 @@ fn labels(points: &[Point], x: impl Fn(usize) -> String) -> Vec<(String, &'stati
         .enumerate()
         .filter(|(index, _)| index.is_multiple_of(step) || *index == last)
         // No label so close to the last one that they overlap.
-        .filter(|(index, _)| *index == last || last - index >= step.div_ceil(2).max(1))
+        .filter(|(index, _)| *index == last || last - index >= (step * 3).div_ceil(4).max(1))
         .map(|(index, point)| {
             let anchor = match index {
                 0 => "start",

@@ -22,7 +22,7 @@ use schema::{ClickKey, NetworkConn, clock};
 use tenancy::networks::{self, Network};
 use tenancy::people::Person;
 use tenancy::unscoped::Visit;
-use tenancy::{Access, Author, Need, OneTimeToken, Via, mail_templates};
+use tenancy::{Access, Author, Need, OneTimeToken, Permission, Via, mail_templates};
 use tracking::intake::client_ip;
 
 use crate::error::PageError;
@@ -277,14 +277,15 @@ impl<P> Frame<P> {
         TimeCell::new(at, self.now, &self.network)
     }
 
-    /// URL of a click's page.
-    pub(crate) fn click_url(&self, key: ClickKey) -> String {
+    /// URL of a click's page. None for those who do not see clicks.
+    pub(crate) fn click_url(&self, key: ClickKey) -> Option<String> {
         let id = ClickId {
             network_id: self.network.id,
             key,
         };
         let click_ids = &self.request.dashboard.click_ids;
-        urls::click(&click_ids.write(id, self.network.click_key))
+        let sees_clicks = self.actor.may(Permission::SeeClicks);
+        sees_clicks.then(|| urls::click(&click_ids.write(id, self.network.click_key)))
     }
 
     /// Opens another transaction, for a page that is shown after work outside of one.

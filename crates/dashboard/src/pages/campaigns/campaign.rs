@@ -10,7 +10,7 @@ use campaigns::integrations::{self, Holder, Token};
 use campaigns::links;
 use campaigns::promoters::{self, PromoterStatus};
 use chrono::TimeDelta;
-use schema::{AffiliateId, CampaignId, Currency, NetworkConn};
+use schema::{CampaignId, Currency, NetworkConn, Words};
 use tenancy::{Actor, Permission, needs};
 
 use crate::error::PageError;
@@ -36,6 +36,10 @@ pub(super) async fn list(mut page: Page<needs::SeeCampaigns>) -> PageResult {
         HashMap::new()
     };
     let goals = goals::list(&mut page.conn, None, None, GOALS).await?;
+    let access = match page.actor.scope().affiliate {
+        Some(own) => Some(promoters::of_affiliate(&mut page.conn, own).await?),
+        None => None,
+    };
     let frame = page.commit().await?;
     let sees_commission = frame.actor.may(Permission::SeeCommission);
     let pays = |campaign: &Campaign| {
@@ -61,6 +65,11 @@ pub(super) async fn list(mut page: Page<needs::SeeCampaigns>) -> PageResult {
             .map(|(campaign, advertiser)| CampaignRow {
                 waiting: waiting.get(&campaign.id).copied().unwrap_or_default(),
                 url: urls::campaign(campaign.id),
+                promoting: access.as_ref().map_or(Promoting::None, |access| {
+                    Promoting::of(&campaign, access.get(&campaign.id).copied())
+                }),
+                visitors: visitors(&campaign),
+                terms: campaign.offer.terms.clone(),
                 pays: pays(&campaign),
                 name: campaign.name,
                 status: campaign.status.as_str(),
@@ -69,7 +78,20 @@ pub(super) async fn list(mut page: Page<needs::SeeCampaigns>) -> PageResult {
             })
             .collect(),
         may_configure: configure,
+        may_promote: access.is_some(),
     })
+}
+
+/// Visitors that a campaign pays for, in words.
+fn visitors(campaign: &Campaign) -> String {
+    let listed = |words: &Words, all: &str| match words.0.as_slice() {
+        [] => all.to_owned(),
+        words => words.join(", "),
+    };
+    let audience = &campaign.audience;
+    let countries = listed(&audience.countries, "All countries");
+    let devices = listed(&audience.devices, "all devices");
+    format!("{countries} · {devices}")
 }
 
 /// `GET /campaigns/{id}`
@@ -145,7 +167,10 @@ async fn render<P>(mut page: Page<P>, campaign: Campaign, token: Option<Token>) 
     let integrations = integrations::of_advertiser(&mut page.conn, campaign.advertiser_id).await?;
     let configure = page.actor.may(Permission::Configure);
     let promoting = match page.actor.scope().affiliate {
-        Some(own) => Promoting::of(&mut page.conn, &campaign, own).await?,
+        Some(own) => {
+            let promoter = promoters::find(&mut page.conn, campaign.id, own).await?;
+            Promoting::of(&campaign, promoter.map(|promoter| promoter.status))
+        }
         None => Promoting::None,
     };
     let frame = page.commit().await?;
@@ -208,18 +233,13 @@ enum Promoting {
 }
 
 impl Promoting {
-    async fn of(conn: &mut NetworkConn, campaign: &Campaign, own: AffiliateId) -> Result<Self, PageError> {
-        if promoters::may_promote(conn, campaign, own).await? {
-            return Ok(Self::May);
+    fn of(campaign: &Campaign, status: Option<PromoterStatus>) -> Self {
+        match (campaign.offer.access, status) {
+            _ if promoters::admits(campaign, status) => Self::May,
+            (_, Some(PromoterStatus::Asked)) => Self::Asked,
+            (Access::Approval, None) => Self::MayAsk,
+            _ => Self::MayNot,
         }
-        let promoter = promoters::find(conn, campaign.id, own).await?;
-        Ok(
-            match (campaign.offer.access, promoter.map(|promoter| promoter.status)) {
-                (_, Some(PromoterStatus::Asked)) => Self::Asked,
-                (Access::Approval, None) => Self::MayAsk,
-                _ => Self::MayNot,
-            },
-        )
     }
 }
 
@@ -232,6 +252,11 @@ struct CampaignRow {
     pays: Vec<(String, String)>,
     window: i32,
     waiting: i64,
+    promoting: Promoting,
+    /// Countries and devices of paid visitors.
+    visitors: String,
+    /// Rules that affiliates must follow; empty for none.
+    terms: String,
 }
 
 struct LinkRow {
@@ -281,6 +306,8 @@ struct List {
     pays: &'static str,
     rows: Vec<CampaignRow>,
     may_configure: bool,
+    /// True for an affiliate.
+    may_promote: bool,
 }
 
 #[derive(Template)]

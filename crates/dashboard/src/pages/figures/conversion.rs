@@ -122,7 +122,8 @@ async fn render<P: tenancy::Need>(mut page: Page<P>, id: ConversionId, form: Dra
         &Show {
             shell: frame.shell("Conversions", &title),
             facts: facts(&named, &frame),
-            click: named.conversion.click_id.map(|key| frame.click_url(key)),
+            has_click: named.conversion.click_id.is_some(),
+            click: named.conversion.click_id.and_then(|key| frame.click_url(key)),
             postback: frame
                 .actor
                 .may(Permission::SeePostbacks)
@@ -340,6 +341,8 @@ struct Show {
     shell: Shell,
     conversion: Conversion,
     facts: Vec<(&'static str, String)>,
+    has_click: bool,
+    /// URL of the click. None for those who do not see clicks.
     click: Option<String>,
     postback: Option<String>,
     review: Option<String>,

@@ -53,7 +53,12 @@ pub(super) async fn go(mut page: Page<needs::SignIn>, search: web::Query<Search>
         let found = conversions::list(&mut page.conn, &filter, 1).await?;
         let frame = page.commit().await?;
         let click = found.first().and_then(|named| named.conversion.click_id);
-        return see_other(&click.map_or_else(|| urls::order(text), |key| frame.click_url(key)));
+        let click = click.and_then(|key| frame.click_url(key));
+        let conversion = || match found.first() {
+            Some(_) => urls::conversion(id),
+            None => urls::order(text),
+        };
+        return see_other(&click.unwrap_or_else(conversion));
     }
     let mut results = orders(&mut page, text).await?;
     results.extend(configuration(&mut page, text).await?);

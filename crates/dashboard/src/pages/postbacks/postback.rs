@@ -102,7 +102,8 @@ pub(super) async fn show(mut page: Page<needs::SeePostbacks>, path: web::Path<St
         shell: frame.shell("Postbacks", &title),
         time: frame.time(postback.received_at),
         facts: facts(&postback),
-        click: postback.click_id.map(|key| frame.click_url(key)),
+        has_click: postback.click_id.is_some(),
+        click: postback.click_id.and_then(|key| frame.click_url(key)),
         reason_url: urls::reason(&postback.reason),
         request_text: request_text(&postback),
         incomplete: postback.incomplete.map(Incomplete::meaning),
@@ -229,6 +230,8 @@ struct Show {
     shell: Shell,
     time: TimeCell,
     facts: Vec<(String, String)>,
+    has_click: bool,
+    /// URL of the click. None for those who do not see clicks.
     click: Option<String>,
     reason_url: String,
     request_text: String,
