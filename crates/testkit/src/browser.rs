@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use fantoccini::ClientBuilder;
-use fantoccini::wd::{Capabilities, TimeoutConfiguration, WebDriverCompatibleCommand};
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 pub use fantoccini::{Client, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use reqwest::{Method, Url};
@@ -14,9 +14,6 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::{SignIn, TestApp};
-
-/// Timeout of a script that a test runs on a page.
-const SCRIPT_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Browser with an empty profile. Closed when dropped.
 pub struct Browser {
@@ -63,9 +60,6 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("Chromium starts; install the package chromium");
-        // A machine that runs many tests is slow.
-        let timeouts = TimeoutConfiguration::new(Some(SCRIPT_TIMEOUT), None, None);
-        client.update_timeouts(timeouts).await.expect("a timeout is set");
         Self {
             client,
             _driver: driver,
