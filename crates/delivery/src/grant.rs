@@ -79,9 +79,12 @@ impl Grant {
     }
 }
 
+/// Header and last use of an access token, by the key of its grant.
+type Tokens = HashMap<[u8; 32], (HeaderValue, Instant)>;
+
 /// Access tokens in memory. Cheap to clone; all clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct AccessTokens(Arc<Mutex<HashMap<[u8; 32], (HeaderValue, Instant)>>>);
+pub(crate) struct AccessTokens(Arc<Mutex<Tokens>>);
 
 impl AccessTokens {
     /// Value of the header `Authorization` for a grant, if its token is still valid.
