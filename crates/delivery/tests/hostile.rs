@@ -94,6 +94,7 @@ fn caller(allowed: &[String]) -> Caller {
 
 fn call(url: Url) -> Call {
     Call {
+        grant: None,
         method: CallMethod::Get,
         shown_url: url.to_string(),
         url,
