@@ -1,6 +1,10 @@
 //! Crawl as each role in a real Chromium: no link is dead or forbidden, no page fails, no message in the console, no violation
 //! of the policy, and no serious or critical finding of axe, in both themes, on a desktop and on a phone.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first unexpected result")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first unexpected result"
+)]
 
 #[path = "snapshots/fixture.rs"]
 #[expect(
