@@ -59,6 +59,7 @@ const markScrollable = () => {
 };
 markScrollable();
 addEventListener("resize", markScrollable);
+document.addEventListener("toggle", markScrollable, true);
 document.addEventListener("htmx:afterSettle", markScrollable);
 
 // Rows with a box: j and k move, x ticks, Enter opens. A box in the heading ticks all; with Shift, a range is ticked.

@@ -128,11 +128,12 @@ async fn findings(browser: &Browser, rules: &[&str]) -> Vec<String> {
     let script = "const done = arguments[arguments.length - 1];
         const options = { resultTypes: ['violations'], iframes: false, rules: { 'target-size': { enabled: true } } };
         if (arguments[0].length > 0) options.runOnly = arguments[0];
-        axe.run({ exclude: ['.swagger-ui'] }, options).then(
+        // The page follows a new width in its next frame.
+        requestAnimationFrame(() => requestAnimationFrame(() => axe.run({ exclude: ['.swagger-ui'] }, options).then(
             (result) => done(result.violations
                 .filter((one) => ['serious', 'critical'].includes(one.impact))
                 .flatMap((one) => one.nodes.map((node) => `${one.id}: ${node.html.slice(0, 200)} (${node.failureSummary?.split('\\n').slice(1).join(' ').trim()})`))),
-            (error) => done([`axe: ${error}`]));";
+            (error) => done([`axe: ${error}`]))));";
     let found = browser
         .client
         .execute_async(script, vec![json!(rules)])
